@@ -1,0 +1,23 @@
+# Two targets: `make up` builds chatroom and runs it, `make test` runs everything that has to pass.
+# Both install what they lack on a fresh Debian machine that has cargo, Node.js and npm.
+
+CARGO ?= cargo
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: up test
+
+up:
+	@scripts/build-tools
+	$(CARGO) build --release --locked --package chatroom
+	@exec $(TARGET_DIR)/release/chatroom up $(UP_FLAGS)
+
+test:
+	@scripts/build-tools
+	@scripts/test-tools
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) deny --locked check bans licenses sources
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	$(CARGO) test --workspace --doc --locked
+	@scripts/agent-clis
+	@scripts/with-postgres $(CARGO) nextest run --workspace --locked
