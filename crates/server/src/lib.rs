@@ -1,1 +1,15 @@
-//! server
+//! The chatroom server: function registry, HTTP, live channel, identity and store.
+//!
+//! `http` and `sync` take calls in, `registry` finds the function, `functions` holds the rules, `store` holds the SQL, `live`
+//! tells watchers. It never spawns a process.
+
+pub mod app;
+pub mod caller;
+pub mod clock;
+pub mod fail;
+pub mod functions;
+pub mod limit;
+pub mod live;
+pub mod registry;
+pub mod secret;
+pub mod store;

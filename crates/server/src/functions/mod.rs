@@ -1,0 +1,18 @@
+//! The rules: one file per module of function names. A function checks who may, then what may be, then writes through the store.
+//!
+//! Each file has `register(&mut Registry)`, which lists its functions with their topics; each function is one
+//! `async fn(&mut QueryCx | &mut MutationCx, Args) -> Result<Output>`.
+
+use crate::registry::Registry;
+
+/// The registry with every function of the API.
+#[must_use]
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    for register in MODULES {
+        register(&mut registry);
+    }
+    registry
+}
+
+const MODULES: &[fn(&mut Registry)] = &[];

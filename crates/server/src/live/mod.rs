@@ -1,0 +1,183 @@
+//! Live: who wants to hear of what. A wake carries no data; losing every wake costs latency, never correctness.
+//!
+//! Whoever watches first registers its topics, then reads, then waits: a commit in between leaves its topic in the waker.
+
+pub mod postgres;
+
+use chatroom_protocol::id::{ChatroomId, CredentialId, MachineId, UserId};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::Notify;
+
+/// What a query depends on and a write touches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Topic {
+    /// A user's machines: the list, their tools, their connection, their agents.
+    Machines(UserId),
+    /// A machine's commands and its daemon session.
+    Machine(MachineId),
+    /// A room: its team, agents, agent configs and archive state.
+    Chatroom(ChatroomId),
+    /// A user's list of rooms and teams.
+    Chatrooms(UserId),
+    /// A room's messages.
+    Messages(ChatroomId),
+    /// A room's tasks and who waits for them.
+    Tasks(ChatroomId),
+    /// A user's credentials and pending device logins.
+    Credentials(UserId),
+    /// One credential: woken when it is revoked.
+    Credential(CredentialId),
+}
+
+/// Collects the topics that were woken since it was last asked.
+#[derive(Debug, Default)]
+pub struct Waker {
+    woken: Mutex<HashSet<Topic>>,
+    notify: Notify,
+}
+
+impl Waker {
+    /// Waits until some topic was woken; returns at once when one was woken before.
+    pub async fn wait(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Takes what was woken.
+    #[must_use]
+    pub fn take(&self) -> HashSet<Topic> {
+        std::mem::take(&mut self.woken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wake(&self, topic: &Topic) {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.clone());
+        self.notify.notify_one();
+    }
+}
+
+/// The watchers of this server process, by topic.
+#[derive(Debug)]
+pub struct Hub {
+    replica: String,
+    watchers: Mutex<HashMap<Topic, Vec<Weak<Waker>>>>,
+}
+
+/// What one replica tells the others.
+#[derive(Debug, Serialize, Deserialize)]
+struct Notification {
+    from: String,
+    topics: Vec<Topic>,
+}
+
+impl Hub {
+    /// A hub for the replica of this name.
+    #[must_use]
+    pub fn new(replica: impl Into<String>) -> Self {
+        Self { replica: replica.into(), watchers: Mutex::new(HashMap::new()) }
+    }
+
+    /// From now on, `waker` hears of `topic`. Watching twice is watching once.
+    pub fn watch(&self, topic: &Topic, waker: &Arc<Waker>) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let list = watchers.entry(topic.clone()).or_default();
+        list.retain(|known| known.strong_count() > 0);
+        if !list.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(waker))) {
+            list.push(Arc::downgrade(waker));
+        }
+    }
+
+    /// From now on, `waker` hears no more of `topic`.
+    pub fn unwatch(&self, topic: &Topic, waker: &Arc<Waker>) {
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(list) = watchers.get_mut(topic) {
+            list.retain(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Arc::as_ptr(waker)));
+            if list.is_empty() {
+                watchers.remove(topic);
+            }
+        }
+    }
+
+    /// Wakes the watchers of these topics in this process.
+    pub fn wake(&self, topics: &[Topic]) {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        for topic in topics {
+            for waker in watchers.get(topic).into_iter().flatten().filter_map(Weak::upgrade) {
+                waker.wake(topic);
+            }
+        }
+    }
+
+    /// Wakes every watcher of every topic: after wakes may have been lost.
+    pub fn wake_all(&self) {
+        let topics: Vec<Topic> = self.watchers.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        self.wake(&topics);
+    }
+
+    /// The texts that tell other replicas of these topics, each short enough for one PostgreSQL notification (8000 bytes).
+    #[must_use]
+    pub fn notifications(&self, topics: &[Topic]) -> Vec<String> {
+        topics
+            .chunks(40)
+            .filter_map(|chunk| {
+                serde_json::to_string(&Notification { from: self.replica.clone(), topics: chunk.to_vec() }).ok()
+            })
+            .collect()
+    }
+
+    /// Wakes what another replica told of; its own words are passed over.
+    pub fn heard(&self, notification: &str) {
+        match serde_json::from_str::<Notification>(notification) {
+            Ok(notification) if notification.from == self.replica => {}
+            Ok(notification) => self.wake(&notification.topics),
+            // A newer replica may know topics that we do not: waking everybody is slow, but never wrong.
+            Err(_) => self.wake_all(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hub, Topic, Waker};
+    use std::sync::Arc;
+
+    fn topic() -> Topic {
+        Topic::Machine("m".into())
+    }
+
+    #[test]
+    fn a_wake_before_the_wait_is_not_lost() {
+        let (hub, waker) = (Hub::new("a"), Arc::new(Waker::default()));
+        hub.watch(&topic(), &waker);
+        hub.wake(&[topic()]);
+        assert!(waker.take().contains(&topic()));
+        assert!(waker.take().is_empty());
+    }
+
+    #[test]
+    fn other_topics_and_left_topics_do_not_wake() {
+        let (hub, waker) = (Hub::new("a"), Arc::new(Waker::default()));
+        hub.watch(&topic(), &waker);
+        hub.wake(&[Topic::Machine("other".into())]);
+        hub.unwatch(&topic(), &waker);
+        hub.wake(&[topic()]);
+        assert!(waker.take().is_empty());
+    }
+
+    #[test]
+    fn another_replica_is_heard_and_oneself_is_not() {
+        let (here, there, waker) = (Hub::new("here"), Hub::new("there"), Arc::new(Waker::default()));
+        here.watch(&topic(), &waker);
+        for text in here.notifications(&[topic()]) {
+            here.heard(&text);
+        }
+        assert!(waker.take().is_empty());
+        for text in there.notifications(&[topic()]) {
+            here.heard(&text);
+        }
+        assert!(waker.take().contains(&topic()));
+        here.heard("{\"from\":\"there\",\"topics\":[\"unheardOf\"]}");
+        assert!(waker.take().contains(&topic()));
+    }
+}

@@ -1,0 +1,263 @@
+//! The store: SQL lives here and nowhere else, one file per noun, one text for SQLite and PostgreSQL.
+//!
+//! Everything goes through a [`Tx`]. A *read* is one snapshot; a *write* is serialisable on both databases, so a rule that reads
+//! and then writes needs no further lock. Guards stand in the `WHERE` all the same: a lost race answers "no row", never an
+//! overwrite. A write collects the topics that it wakes; they are sent when it has committed, and carry no data.
+
+pub mod audit;
+pub mod credentials;
+pub mod device_logins;
+pub mod idempotency;
+pub mod replicas;
+pub mod users;
+
+use crate::live::{Hub, Topic};
+use anyhow::Context as _;
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+static SQLITE_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// A file of ours.
+    Sqlite,
+    /// A server, perhaps shared with other replicas.
+    Postgres,
+}
+
+/// A failed access to the store.
+#[derive(Debug, thiserror::Error)]
+#[error("the database refused")]
+pub struct StoreError(#[from] sqlx::Error);
+
+impl StoreError {
+    /// Whether the same transaction may succeed when it is run again: it lost a race that a serial order would not have.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        let Some(error) = self.0.as_database_error() else { return false };
+        // PostgreSQL: serialization_failure, deadlock_detected, and unique_violation, which a second run sees coming. SQLite: SQLITE_BUSY and its snapshot form.
+        matches!(error.code().as_deref(), Some("40001" | "40P01" | "23505" | "5" | "517"))
+    }
+}
+
+/// Result of a store function.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// The open database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Backend,
+    /// SQLite has one writer at a time, so it gets one connection: waiting happens in the pool, not in the database.
+    writers: AnyPool,
+    readers: AnyPool,
+    hub: Arc<Hub>,
+}
+
+impl Store {
+    /// Opens (and creates or migrates) the SQLite database in a file.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or was written by a newer version.
+    pub async fn open_sqlite(path: &Path, hub: Arc<Hub>) -> anyhow::Result<Self> {
+        let url = format!("sqlite://{}?mode=rwc", path.display());
+        // The first connection switches the file to WAL and migrates it; readers come after.
+        let writers = sqlite_pool(&url, 1).await?;
+        SQLITE_MIGRATIONS.run(&writers).await.with_context(|| format!("cannot migrate {}", path.display()))?;
+        let readers = sqlite_pool(&url, 4).await?;
+        Ok(Self { backend: Backend::Sqlite, writers, readers, hub })
+    }
+
+    /// Opens (and migrates) a PostgreSQL database.
+    ///
+    /// # Errors
+    /// When it cannot be reached or was migrated by a newer version.
+    pub async fn open_postgres(url: &str, hub: Arc<Hub>) -> anyhow::Result<Self> {
+        sqlx::any::install_default_drivers();
+        let pool = AnyPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect(url)
+            .await
+            .context("cannot connect to PostgreSQL")?;
+        POSTGRES_MIGRATIONS.run(&pool).await.context("cannot migrate the PostgreSQL database")?;
+        Ok(Self { backend: Backend::Postgres, writers: pool.clone(), readers: pool, hub })
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Begins a read: everything it reads is of one snapshot.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn read(&self) -> Result<Tx> {
+        let begin = match self.backend {
+            Backend::Sqlite => "BEGIN DEFERRED",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        self.begin(&self.readers, begin).await
+    }
+
+    /// Begins a write, serialisable with every other.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn write(&self) -> Result<Tx> {
+        let begin = match self.backend {
+            Backend::Sqlite => "BEGIN IMMEDIATE",
+            Backend::Postgres => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+        };
+        self.begin(&self.writers, begin).await
+    }
+
+    async fn begin(&self, pool: &AnyPool, statement: &'static str) -> Result<Tx> {
+        let inner = pool.begin_with(statement).await?;
+        Ok(Tx { inner, backend: self.backend, hub: Arc::clone(&self.hub), topics: Vec::new() })
+    }
+
+    /// Closes every connection; open transactions end first.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+}
+
+async fn sqlite_pool(url: &str, connections: u32) -> anyhow::Result<AnyPool> {
+    sqlx::any::install_default_drivers();
+    AnyPoolOptions::new()
+        .min_connections(1)
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(30))
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                for pragma in [
+                    "PRAGMA busy_timeout = 10000",
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA foreign_keys = ON",
+                ] {
+                    connection.execute(pragma).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(url)
+        .await
+        .with_context(|| format!("cannot open {url}"))
+}
+
+/// One transaction. Dropped without [`Tx::commit`], it is rolled back and wakes nobody.
+#[derive(Debug)]
+pub struct Tx {
+    inner: Transaction<'static, Any>,
+    backend: Backend,
+    hub: Arc<Hub>,
+    topics: Vec<Topic>,
+}
+
+impl Tx {
+    /// Which database it is, for the few statements that must differ.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Wakes everybody who watches the topic, once this has committed.
+    pub fn wake(&mut self, topic: Topic) {
+        if !self.topics.contains(&topic) {
+            self.topics.push(topic);
+        }
+    }
+
+    /// Makes it durable, then wakes.
+    ///
+    /// # Errors
+    /// When it could not be made durable: then nothing has happened (or, when the connection died in this moment, nobody
+    /// knows; the caller's idempotency key tells).
+    pub async fn commit(mut self) -> Result<()> {
+        if self.backend == Backend::Postgres && !self.topics.is_empty() {
+            for payload in self.hub.notifications(&self.topics) {
+                sqlx::query("SELECT pg_notify('chatroom', $1)").bind(payload).execute(&mut *self.inner).await?;
+            }
+        }
+        self.inner.commit().await?;
+        self.hub.wake(&self.topics);
+        Ok(())
+    }
+
+    /// The connection, for the store's own files.
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.inner
+    }
+}
+
+/// Shorthands for the store's own files: a statement is text and values, a row is read by column name.
+pub(crate) mod sql {
+    use super::{AnyRow, Result, Tx};
+    use sqlx::any::AnyArguments;
+    use sqlx::query::Query;
+    use sqlx::{Any, Row as _};
+
+    pub(crate) type Statement = Query<'static, Any, AnyArguments>;
+
+    /// A statement; bind its values with `.bind(...)`.
+    pub(crate) fn statement(text: &'static str) -> Statement {
+        sqlx::query(text)
+    }
+
+    /// Runs it and tells how many rows it touched.
+    pub(crate) async fn execute(tx: &mut Tx, statement: Statement) -> Result<u64> {
+        Ok(statement.execute(tx.connection()).await?.rows_affected())
+    }
+
+    /// The one row, if there is one.
+    pub(crate) async fn one(tx: &mut Tx, statement: Statement) -> Result<Option<AnyRow>> {
+        Ok(statement.fetch_optional(tx.connection()).await?)
+    }
+
+    /// Every row.
+    pub(crate) async fn all(tx: &mut Tx, statement: Statement) -> Result<Vec<AnyRow>> {
+        Ok(statement.fetch_all(tx.connection()).await?)
+    }
+
+    /// A text column.
+    pub(crate) fn text(row: &AnyRow, column: &str) -> Result<String> {
+        Ok(row.try_get(column)?)
+    }
+
+    /// A text column that may be NULL.
+    pub(crate) fn opt_text(row: &AnyRow, column: &str) -> Result<Option<String>> {
+        Ok(row.try_get(column)?)
+    }
+
+    /// A BIGINT column.
+    pub(crate) fn int(row: &AnyRow, column: &str) -> Result<i64> {
+        Ok(row.try_get(column)?)
+    }
+
+    /// A BIGINT column that may be NULL.
+    pub(crate) fn opt_int(row: &AnyRow, column: &str) -> Result<Option<i64>> {
+        Ok(row.try_get(column)?)
+    }
+
+    /// A JSON column; what we wrote ourselves we can read.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T> {
+        let text = text(row, column)?;
+        serde_json::from_str(&text)
+            .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }.into())
+    }
+
+    /// JSON for a column.
+    pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+        serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)).into())
+    }
+}
