@@ -1,21 +1,32 @@
 //! `machine.json`: read, made once, changed under a lock.
+//!
+//! A missing file is a machine that has no identity yet; everything else that cannot be read as an identity is an error that
+//! names the file and the repair. A new id is made only for a missing file or when the user says so. Fields that this version
+//! does not know (a newer one may have written them) survive a change.
 
-use super::Fingerprint;
-use crate::home::Home;
+use super::fingerprint::{Fingerprint, hostname};
+use crate::home::{FileLock, Home, write_private};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::api::machines::RegisterArgs;
 use chatroom_protocol::id::{ChatroomId, MachineId};
 use chatroom_protocol::tool::{ToolName, ToolReport};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The version of the file's form that is written, and the newest that is read.
+const VERSION: u64 = 1;
+/// How long to wait for another process that writes.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// `machine.json`: this machine's identity and what it last knew of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MachineFile {
-    version: u32,
+    version: u64,
     /// The machine's id, a UUIDv4 made once.
     pub machine_id: MachineId,
     /// As the system says.
@@ -39,7 +50,7 @@ pub struct MachineFile {
     #[serde(default)]
     pub hardware_fingerprint: Option<String>,
     /// What the last detection found, missing tools included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_reports")]
     pub available_tools: Vec<ToolReport>,
     /// The PATH to start tools with.
     #[serde(default)]
@@ -47,6 +58,9 @@ pub struct MachineFile {
     /// What was last used here, by room and role.
     #[serde(default)]
     pub agents: BTreeMap<ChatroomId, BTreeMap<String, AgentContext>>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    other: Map<String, Value>,
 }
 
 /// What a role in a room last used on this machine.
@@ -140,8 +154,13 @@ impl IdentityError {
 ///
 /// # Errors
 /// [`IdentityError`] when it cannot be read or understood.
-pub fn load(_home: &Home) -> Result<Option<MachineFile>, IdentityError> {
-    unimplemented!()
+pub fn load(home: &Home) -> Result<Option<MachineFile>, IdentityError> {
+    let path = home.machine_json();
+    match std::fs::read(&path) {
+        Ok(bytes) => parse(&bytes, &path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IdentityError::File { path, source }),
+    }
 }
 
 /// Reads the identity of this machine or, when there is none, makes it. Blocks the thread for 10 s at most.
@@ -149,11 +168,23 @@ pub fn load(_home: &Home) -> Result<Option<MachineFile>, IdentityError> {
 /// # Errors
 /// [`IdentityError`]: an identity that is there, but cannot be used, is never replaced.
 pub fn load_or_create(
-    _home: &Home,
-    _fingerprint: &Fingerprint,
-    _now: UnixMs,
+    home: &Home,
+    fingerprint: &Fingerprint,
+    now: UnixMs,
 ) -> Result<(MachineFile, Created), IdentityError> {
-    unimplemented!()
+    if let Some(file) = load(home)? {
+        file.check(fingerprint, home)?;
+        return Ok((file, Created::Existing));
+    }
+    let _lock = lock(home)?;
+    // Somebody else may have made it while we waited for the lock.
+    if let Some(file) = load(home)? {
+        file.check(fingerprint, home)?;
+        return Ok((file, Created::Existing));
+    }
+    let file = MachineFile::new(fingerprint, now);
+    save(home, &file)?;
+    Ok((file, Created::New))
 }
 
 /// Changes `machine.json` under its lock, after comparing fingerprints. The machine id cannot be changed by it. Blocks the
@@ -162,19 +193,35 @@ pub fn load_or_create(
 /// # Errors
 /// [`IdentityError`]; then the file is as before.
 pub fn update<T>(
-    _home: &Home,
-    _fingerprint: &Fingerprint,
-    _change: impl FnOnce(&mut MachineFile) -> T,
+    home: &Home,
+    fingerprint: &Fingerprint,
+    change: impl FnOnce(&mut MachineFile) -> T,
 ) -> Result<(MachineFile, T), IdentityError> {
-    unimplemented!()
+    let _lock = lock(home)?;
+    let before = load(home)?.ok_or_else(|| IdentityError::Missing { path: home.machine_json() })?;
+    before.check(fingerprint, home)?;
+    let mut file = before.clone();
+    file.hostname = hostname();
+    file.fingerprint = file.fingerprint.or_else(|| fingerprint.system.clone());
+    file.hardware_fingerprint = file.hardware_fingerprint.or_else(|| fingerprint.hardware.clone());
+    let answer = change(&mut file);
+    file.machine_id.clone_from(&before.machine_id);
+    if file != before {
+        save(home, &file)?;
+    }
+    Ok((file, answer))
 }
 
 /// "The old machine is gone": keeps the id and takes the fingerprint of this computer.
 ///
 /// # Errors
 /// [`IdentityError`]; a damaged file cannot be moved.
-pub fn repair_moved(_home: &Home, _fingerprint: &Fingerprint) -> Result<MachineFile, IdentityError> {
-    unimplemented!()
+pub fn repair_moved(home: &Home, fingerprint: &Fingerprint) -> Result<MachineFile, IdentityError> {
+    let _lock = lock(home)?;
+    let mut file = load(home)?.ok_or_else(|| IdentityError::Missing { path: home.machine_json() })?;
+    file.take_facts(fingerprint);
+    save(home, &file)?;
+    Ok(file)
 }
 
 /// "This is another machine": makes a new identity and keeps the old file, whatever is in it, as a backup beside it.
@@ -183,11 +230,21 @@ pub fn repair_moved(_home: &Home, _fingerprint: &Fingerprint) -> Result<MachineF
 /// # Errors
 /// [`IdentityError::File`] when the backup or the new file cannot be written.
 pub fn repair_new(
-    _home: &Home,
-    _fingerprint: &Fingerprint,
-    _now: UnixMs,
+    home: &Home,
+    fingerprint: &Fingerprint,
+    now: UnixMs,
 ) -> Result<(MachineFile, Option<PathBuf>), IdentityError> {
-    unimplemented!()
+    let _lock = lock(home)?;
+    let backup = home.path().join(format!("machine.json.replaced-{}", now.0));
+    // A second name for the old file: at every instant there is an identity under the first.
+    let backup = match std::fs::hard_link(home.machine_json(), &backup) {
+        Ok(()) => Some(backup),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(IdentityError::File { path: backup, source }),
+    };
+    let file = MachineFile::new(fingerprint, now);
+    save(home, &file)?;
+    Ok((file, backup))
 }
 
 impl MachineFile {
@@ -219,4 +276,79 @@ impl MachineFile {
         let tool = tool.or_else(|| roles.get(role).and_then(|context| context.tool.clone()));
         roles.insert(role.to_owned(), AgentContext { tool, working_dir: working_dir.to_owned(), last_seen_at: now });
     }
+
+    fn new(fingerprint: &Fingerprint, now: UnixMs) -> Self {
+        let mut file = Self {
+            version: VERSION,
+            machine_id: uuid::Uuid::new_v4().into(),
+            hostname: String::new(),
+            os: String::new(),
+            arch: String::new(),
+            registered_at: now,
+            last_synced_at: None,
+            server: None,
+            fingerprint: None,
+            hardware_fingerprint: None,
+            available_tools: Vec::new(),
+            spawn_path: None,
+            agents: BTreeMap::new(),
+            other: Map::new(),
+        };
+        file.take_facts(fingerprint);
+        file
+    }
+
+    /// Makes it the file of this computer.
+    fn take_facts(&mut self, fingerprint: &Fingerprint) {
+        self.hostname = hostname();
+        std::env::consts::OS.clone_into(&mut self.os);
+        std::env::consts::ARCH.clone_into(&mut self.arch);
+        self.fingerprint.clone_from(&fingerprint.system);
+        self.hardware_fingerprint.clone_from(&fingerprint.hardware);
+    }
+
+    fn check(&self, fingerprint: &Fingerprint, home: &Home) -> Result<(), IdentityError> {
+        let own = Fingerprint { system: self.fingerprint.clone(), hardware: self.hardware_fingerprint.clone() };
+        if own.agrees_with(fingerprint) { Ok(()) } else { Err(IdentityError::Mismatch { path: home.machine_json() }) }
+    }
 }
+
+fn parse(bytes: &[u8], path: &Path) -> Result<MachineFile, IdentityError> {
+    let damaged = |reason: String| IdentityError::Damaged { path: path.to_owned(), reason };
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    match value.get("version").and_then(Value::as_u64) {
+        Some(VERSION) => {}
+        Some(found) if found > VERSION => return Err(IdentityError::Newer { path: path.to_owned(), found }),
+        _ => return Err(damaged("it has no valid version".to_owned())),
+    }
+    let file: MachineFile = serde_json::from_value(value).map_err(|error| damaged(error.to_string()))?;
+    if !file.machine_id.is_uuid() {
+        return Err(damaged("its machineId is not a UUID".to_owned()));
+    }
+    Ok(file)
+}
+
+fn lock(home: &Home) -> Result<FileLock, IdentityError> {
+    home.create().map_err(|source| IdentityError::File { path: home.path().to_owned(), source })?;
+    let path = home.path().join("machine.lock");
+    FileLock::acquire(&path, LOCK_WAIT).map_err(|source| IdentityError::File { path, source })
+}
+
+fn save(home: &Home, file: &MachineFile) -> Result<(), IdentityError> {
+    let path = home.machine_json();
+    let mut bytes = match serde_json::to_vec_pretty(file) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(IdentityError::File { path, source: error.into() }),
+    };
+    bytes.push(b'\n');
+    write_private(&path, &bytes).map_err(|source| IdentityError::File { path, source })
+}
+
+/// Reports in a form of a newer version are left out: the next detection makes them anew.
+fn known_reports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ToolReport>, D::Error> {
+    let reports = Vec::<Value>::deserialize(deserializer)?;
+    Ok(reports.into_iter().filter_map(|report| serde_json::from_value(report).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests;
