@@ -3,10 +3,12 @@
 //! Identity (`machine.json`), credentials, configuration, tool detection, the API client and the live link to the server. On
 //! these stand the daemon and the agent host. Nothing here knows SQL or serves HTTP; nothing here prints.
 
+pub mod agent;
 pub mod api;
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod daemon;
 pub mod home;
 pub mod identity;
 pub mod link;
