@@ -27,6 +27,10 @@ pub struct App {
     pub public_url: String,
     /// Slows down those who guess codes.
     pub guesses: crate::limit::Guesses,
+    /// Slows down device logins that poll too often.
+    pub polls: crate::limit::Polls,
+    /// The commit clock of the live channel.
+    pub commits: crate::sync::CommitClock,
     /// Tells the reconciler that a deadline was set that may be the next.
     pub deadline_set: Notify,
     last_used: Mutex<HashMap<CredentialId, UnixMs>>,
@@ -43,6 +47,8 @@ impl App {
             replica,
             public_url,
             guesses: crate::limit::Guesses::default(),
+            polls: crate::limit::Polls::default(),
+            commits: crate::sync::CommitClock::default(),
             deadline_set: Notify::new(),
             last_used: Mutex::new(HashMap::new()),
         }

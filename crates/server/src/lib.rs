@@ -8,8 +8,13 @@ pub mod caller;
 pub mod clock;
 pub mod fail;
 pub mod functions;
+pub mod http;
 pub mod limit;
 pub mod live;
 pub mod registry;
 pub mod secret;
+pub mod server;
 pub mod store;
+pub mod sync;
+
+pub use server::{Server, ServerOptions};

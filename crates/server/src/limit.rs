@@ -44,9 +44,47 @@ impl Guesses {
     }
 }
 
+/// Seconds that a device login must let pass between two polls, to begin with (RFC 8628 section 3.2).
+pub const POLL_INTERVAL_S: i64 = 2;
+/// By how much the interval grows when it was not kept (RFC 8628 section 3.5).
+const SLOW_DOWN_S: i64 = 5;
+
+/// When each device login was last polled, in memory: a replica more is one poll more.
+#[derive(Debug, Default)]
+pub struct Polls {
+    polls: Mutex<HashMap<String, (UnixMs, i64)>>,
+}
+
+impl Polls {
+    /// Remembers a poll of the device login `id`.
+    ///
+    /// # Errors
+    /// `slow_down` when it came sooner than the interval; the interval has then grown by 5 seconds.
+    pub fn check(&self, id: &str, now: UnixMs) -> Result<(), Refusal> {
+        let mut polls = self.polls.lock().unwrap_or_else(PoisonError::into_inner);
+        if polls.len() >= SOURCES {
+            polls.retain(|_, (at, _)| now.since(*at) < 10 * MINUTE_MS);
+        }
+        let Some((at, interval_s)) = polls.get_mut(id) else {
+            polls.insert(id.to_owned(), (now, POLL_INTERVAL_S));
+            return Ok(());
+        };
+        let too_soon = now.since(*at) < *interval_s * 1000;
+        *at = now;
+        if too_soon {
+            *interval_s += SLOW_DOWN_S;
+            return Err(Refusal::new(
+                ErrorCode::SlowDown,
+                "polled sooner than the interval; it has grown by 5 seconds",
+            ));
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Guesses;
+    use super::{Guesses, Polls};
     use chatroom_protocol::UnixMs;
 
     #[test]
@@ -59,5 +97,16 @@ mod tests {
         assert!(guesses.check("a", UnixMs(6)).is_err());
         assert!(guesses.check("b", UnixMs(6)).is_ok());
         assert!(guesses.check("a", UnixMs(60_005)).is_ok());
+    }
+
+    #[test]
+    fn a_poll_sooner_than_the_interval_makes_it_longer() {
+        let polls = Polls::default();
+        assert!(polls.check("a", UnixMs(0)).is_ok());
+        assert!(polls.check("a", UnixMs(2_000)).is_ok());
+        assert!(polls.check("a", UnixMs(3_000)).is_err());
+        assert!(polls.check("a", UnixMs(9_000)).is_err());
+        assert!(polls.check("a", UnixMs(30_000)).is_ok());
+        assert!(polls.check("b", UnixMs(30_000)).is_ok());
     }
 }

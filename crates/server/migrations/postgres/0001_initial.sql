@@ -36,8 +36,6 @@ CREATE TABLE device_logins (
     address          TEXT NOT NULL,
     status           TEXT NOT NULL,
     user_id          TEXT REFERENCES users (id),
-    interval_s       BIGINT NOT NULL,
-    polled_at        BIGINT,
     created_at       BIGINT NOT NULL,
     expires_at       BIGINT NOT NULL
 );

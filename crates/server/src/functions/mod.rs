@@ -3,6 +3,9 @@
 //! Each file has `register(&mut Registry)`, which lists its functions with their topics; each function is one
 //! `async fn(&mut QueryCx | &mut MutationCx, Args) -> Result<Output>`.
 
+pub mod auth;
+pub mod users;
+
 use crate::registry::Registry;
 
 /// The registry with every function of the API.
@@ -15,4 +18,4 @@ pub fn registry() -> Registry {
     registry
 }
 
-const MODULES: &[fn(&mut Registry)] = &[];
+const MODULES: &[fn(&mut Registry)] = &[auth::register, users::register];

@@ -15,21 +15,17 @@ pub struct Row {
     pub login: DeviceLogin,
     /// Who approved or refused.
     pub user_id: Option<UserId>,
-    /// Seconds that must lie between two polls.
-    pub interval_s: i64,
-    /// When it was last polled.
-    pub polled_at: Option<UnixMs>,
 }
 
 /// Stores a new device login.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn insert(tx: &mut Tx, device_code_hash: &str, login: &DeviceLogin, interval_s: i64) -> Result<()> {
+pub async fn insert(tx: &mut Tx, device_code_hash: &str, login: &DeviceLogin) -> Result<()> {
     let statement = sql::statement(
         "INSERT INTO device_logins
-             (id, device_code_hash, user_code, machine_name, address, status, interval_s, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             (id, device_code_hash, user_code, machine_name, address, status, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(crate::secret::new_id::<String>())
     .bind(device_code_hash.to_owned())
@@ -37,11 +33,21 @@ pub async fn insert(tx: &mut Tx, device_code_hash: &str, login: &DeviceLogin, in
     .bind(login.machine_name.clone())
     .bind(login.address.clone())
     .bind(login.status.as_str().to_owned())
-    .bind(interval_s)
     .bind(login.requested_at.0)
     .bind(login.expires_at.0);
     sql::execute(tx, statement).await?;
     Ok(())
+}
+
+/// How many device logins wait for a person.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_pending(tx: &mut Tx, now: UnixMs) -> Result<i64> {
+    let statement =
+        sql::statement("SELECT COUNT(*) AS waiting FROM device_logins WHERE status = 'pending' AND expires_at > $1")
+            .bind(now.0);
+    sql::one(tx, statement).await?.map_or(Ok(0), |row| sql::int(&row, "waiting"))
 }
 
 /// Finds a device login by what a person types.
@@ -92,19 +98,6 @@ pub async fn redeem(tx: &mut Tx, id: &str, now: UnixMs) -> Result<bool> {
     Ok(sql::execute(tx, statement).await? == 1)
 }
 
-/// Remembers a poll and the interval that holds from now on.
-///
-/// # Errors
-/// When the database fails.
-pub async fn set_polled(tx: &mut Tx, id: &str, interval_s: i64, now: UnixMs) -> Result<()> {
-    let statement = sql::statement("UPDATE device_logins SET polled_at = $2, interval_s = $3 WHERE id = $1")
-        .bind(id.to_owned())
-        .bind(now.0)
-        .bind(interval_s);
-    sql::execute(tx, statement).await?;
-    Ok(())
-}
-
 /// Forgets logins that ended more than a day ago.
 ///
 /// # Errors
@@ -126,7 +119,5 @@ fn read(row: &sqlx::any::AnyRow) -> Result<Row> {
             status: DeviceLoginStatus::parse(&sql::text(row, "status")?).unwrap_or(DeviceLoginStatus::Denied),
         },
         user_id: sql::opt_text(row, "user_id")?.map(UserId),
-        interval_s: sql::int(row, "interval_s")?,
-        polled_at: sql::opt_int(row, "polled_at")?.map(UnixMs),
     })
 }

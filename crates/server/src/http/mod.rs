@@ -1,0 +1,75 @@
+//! HTTP: the function API, the live channel's upgrade, sign-in and approval pages. One flat list of routes.
+
+mod api;
+mod guard;
+mod pages;
+
+use crate::app::App;
+use crate::sync::socket;
+use axum::Router;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+pub use guard::Guard;
+
+/// A request body may have this many bytes: enough for the longest message with every character escaped.
+const MAX_BODY: usize = 2 * 1024 * 1024;
+/// A message on a socket may have this many bytes.
+const MAX_MESSAGE: usize = 2 * 1024 * 1024;
+
+/// What a route has at hand.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// The server's state.
+    pub app: Arc<App>,
+    /// Ends every socket.
+    pub shutdown: CancellationToken,
+    /// Which hosts and origins are ours.
+    pub guard: Arc<Guard>,
+}
+
+/// Where a request came from, as far as it can be trusted.
+#[derive(Clone, Copy, Debug)]
+pub struct Address(pub Option<IpAddr>);
+
+/// Every route.
+pub fn router(web: Web) -> Router {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/style.css", get(pages::style))
+        .route("/link/{token}", get(pages::link).post(pages::redeem_link))
+        .route("/device", get(pages::device))
+        .route("/device/decide", post(pages::decide_device))
+        .route("/sign-out", post(pages::sign_out))
+        .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
+        .route("/healthz", get(api::health))
+        .route("/api/query", post(api::query))
+        .route("/api/mutation", post(api::mutation))
+        .route("/api/run/{module}/{function}", post(api::run))
+        .route("/api/sync", get(upgrade))
+        .route("/api/{version}/sync", get(upgrade))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(web.clone(), guard::check))
+        .with_state(web)
+}
+
+/// An untuned WebSocket costs 137 KB of buffers; this one a few: frames are small, and each is flushed at once.
+async fn upgrade(
+    State(web): State<Web>,
+    axum::Extension(Address(address)): axum::Extension<Address>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade
+        .read_buffer_size(2048)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_MESSAGE * 8)
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .on_upgrade(move |websocket| socket::serve(web.app, websocket, address, web.shutdown))
+}

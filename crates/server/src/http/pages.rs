@@ -1,0 +1,239 @@
+//! Server-rendered pages without script: sign in by a one-time link, approve a device login, sign out.
+
+use super::{Address, Web};
+use crate::caller::Caller;
+use crate::clock;
+use crate::fail::Fail;
+use crate::functions::auth;
+use crate::registry::Request;
+use axum::Extension;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Redirect, Response};
+use chatroom_protocol::{Kind, Refusal};
+use serde::Deserialize;
+use serde_json::json;
+
+const STYLE: &str = include_str!("style.css");
+
+#[derive(Deserialize)]
+pub(super) struct DeviceQuery {
+    #[serde(default)]
+    code: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Decision {
+    user_code: String,
+    decision: String,
+}
+
+pub(super) async fn style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")], STYLE)
+        .into_response()
+}
+
+pub(super) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response {
+    match signed_in(&web, &headers).await {
+        Ok(Some((_, name))) => page(
+            StatusCode::OK,
+            "Signed in",
+            &format!(
+                "<p>You are signed in as <b>{}</b>.</p>
+                 <p>This server is driven from the command line for now: <code>chatroom machine list</code>,
+                 <code>chatroom room list</code>, <code>chatroom agent list</code>.</p>
+                 <p><a href=\"/device\">Approve a machine's login</a></p>
+                 <form method=\"post\" action=\"/sign-out\"><button>Sign out</button></form>",
+                escape(&name)
+            ),
+        ),
+        Ok(None) => not_signed_in(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// A look at the link uses nothing up: only the button does, so that a preview of the link does not.
+pub(super) async fn link(Path(_): Path<String>) -> Response {
+    page(
+        StatusCode::OK,
+        "Sign in",
+        "<p>This link signs this browser in, once.</p><form method=\"post\"><button>Sign in</button></form>",
+    )
+}
+
+pub(super) async fn redeem_link(State(web): State<Web>, Path(token): Path<String>) -> Response {
+    let now = clock::now();
+    let redeemed = async {
+        let mut tx = web.app.store.write().await?;
+        let secret = auth::redeem_link(&mut tx, &token, now).await?;
+        tx.commit().await?;
+        Ok::<_, Fail>(secret)
+    };
+    match redeemed.await {
+        Ok(Some(secret)) => {
+            let mut response = Redirect::to("/").into_response();
+            if let Ok(cookie) = HeaderValue::from_str(&cookie(&web, &secret, 90 * 24 * 60 * 60)) {
+                response.headers_mut().insert(header::SET_COOKIE, cookie);
+            }
+            response
+        }
+        Ok(None) => page(
+            StatusCode::GONE,
+            "This link has ended",
+            "<p>It was used before, or it is too old. A signed-in CLI makes a new one: <code>chatroom auth link</code>.
+             <code>chatroom up</code> prints one at each start.</p>",
+        ),
+        Err(fail) => refused(&fail.into_refusal("auth.redeemLink")),
+    }
+}
+
+pub(super) async fn device(
+    State(web): State<Web>,
+    Extension(address): Extension<Address>,
+    headers: HeaderMap,
+    Query(query): Query<DeviceQuery>,
+) -> Response {
+    let caller = match signed_in(&web, &headers).await {
+        Ok(Some((caller, _))) => caller,
+        Ok(None) => return not_signed_in(),
+        Err(refusal) => return refused(&refusal),
+    };
+    if query.code.is_empty() {
+        return page(
+            StatusCode::OK,
+            "Approve a machine's login",
+            "<form method=\"get\"><label>Code shown on the machine <input name=\"code\" autocomplete=\"off\" required
+             autofocus></label><button>Continue</button></form>",
+        );
+    }
+    let request = Request { caller, address: address.0, args: json!({"userCode": query.code}), replay_key: None };
+    match web.app.call("auth.getDeviceLogin", Some(Kind::Query), &request).await {
+        Ok(login) => {
+            let text = |field: &str| escape(login[field].as_str().unwrap_or_default());
+            let asked =
+                clock::now().since(chatroom_protocol::UnixMs(login["requestedAt"].as_i64().unwrap_or(0))) / 1000;
+            page(
+                StatusCode::OK,
+                "Approve this login?",
+                &format!(
+                    "<p>A machine asks to act as you: it could start agents on all of your machines.
+                     Approve only what you have just begun yourself.</p>
+                     <dl><dt>Machine</dt><dd>{}</dd><dt>Address</dt><dd>{}</dd><dt>Asked</dt><dd>{asked} seconds ago</dd>
+                     <dt>Code</dt><dd><code>{}</code></dd><dt>State</dt><dd>{}</dd></dl>
+                     <form method=\"post\" action=\"/device/decide\"><input type=\"hidden\" name=\"user_code\" value=\"{}\">
+                     <button name=\"decision\" value=\"approve\">Approve</button>
+                     <button name=\"decision\" value=\"deny\" class=\"quiet\">Refuse</button></form>",
+                    text("machineName"),
+                    text("address"),
+                    text("userCode"),
+                    text("status"),
+                    text("userCode"),
+                ),
+            )
+        }
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+pub(super) async fn decide_device(
+    State(web): State<Web>,
+    Extension(address): Extension<Address>,
+    headers: HeaderMap,
+    Form(decision): Form<Decision>,
+) -> Response {
+    let caller = match signed_in(&web, &headers).await {
+        Ok(Some((caller, _))) => caller,
+        Ok(None) => return not_signed_in(),
+        Err(refusal) => return refused(&refusal),
+    };
+    let approve = decision.decision == "approve";
+    let function = if approve { "auth.approveDeviceLogin" } else { "auth.denyDeviceLogin" };
+    let args = json!({"userCode": decision.user_code});
+    let request = Request { caller, address: address.0, args, replay_key: None };
+    match web.app.call(function, Some(Kind::Mutation), &request).await {
+        Ok(_) if approve => {
+            page(StatusCode::OK, "Approved", "<p>The machine is signed in. You can close this page.</p>")
+        }
+        Ok(_) => page(StatusCode::OK, "Refused", "<p>The machine was not signed in.</p>"),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+pub(super) async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Response {
+    if let Ok(Some((caller, _))) = signed_in(&web, &headers).await {
+        let request = Request { caller, address: None, args: json!({}), replay_key: None };
+        if let Err(refusal) = web.app.call("auth.logout", Some(Kind::Mutation), &request).await {
+            return refused(&refusal);
+        }
+    }
+    let mut response = Redirect::to("/").into_response();
+    if let Ok(cookie) = HeaderValue::from_str(&cookie(&web, "", 0)) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<Option<(Caller, String)>, Refusal> {
+    let name = cookie_name(web);
+    let cookies = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let secret = cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+    let Some(secret) = secret else { return Ok(None) };
+    let caller = web.app.caller(secret).await.map_err(|error| Fail::from(error).into_refusal("sign-in"))?;
+    Ok(match caller.clone() {
+        Caller::User { user_name, .. } => Some((caller, user_name)),
+        _ => None,
+    })
+}
+
+fn is_https(web: &Web) -> bool {
+    web.app.public_url.starts_with("https://")
+}
+
+/// Browsers accept the `__Host-` prefix only from https, which binds the cookie to this very host.
+fn cookie_name(web: &Web) -> &'static str {
+    if is_https(web) { "__Host-chatroom" } else { "chatroom" }
+}
+
+fn cookie(web: &Web, secret: &str, max_age_s: i64) -> String {
+    let secure = if is_https(web) { "; Secure" } else { "" };
+    format!("{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}", cookie_name(web))
+}
+
+fn not_signed_in() -> Response {
+    page(
+        StatusCode::UNAUTHORIZED,
+        "Not signed in",
+        "<p>Open the sign-in link that <code>chatroom up</code> printed, or make a new one on a machine that is signed in:
+         <code>chatroom auth link</code>.</p>",
+    )
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let hint = refusal.hint.as_deref().map(|hint| format!("<p>{}</p>", escape(hint))).unwrap_or_default();
+    page(status, "That did not work", &format!("<p>{}.</p>{hint}", escape(&refusal.message)))
+}
+
+fn page(status: StatusCode, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title} · chatroom</title>
+         <link rel=\"stylesheet\" href=\"/style.css\"></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+    );
+    (status, Html(html)).into_response()
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
