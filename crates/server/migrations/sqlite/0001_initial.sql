@@ -163,6 +163,7 @@ CREATE TABLE messages (
 );
 
 -- position: the sequence of the message that made the task; a role's queue is ordered by it.
+-- A pending task with a holder was handed to it, not confirmed in time, and to nobody else since: its late answer still counts.
 -- ended_delivery and next_*: what ended the task, so that the same hand-over asked again gets the same answer.
 CREATE TABLE tasks (
     id               TEXT PRIMARY KEY NOT NULL,
@@ -185,14 +186,17 @@ CREATE TABLE tasks (
     updated_at       BIGINT NOT NULL
 );
 CREATE INDEX tasks_by_queue ON tasks (chatroom_id, role, state, position);
+-- A role holds one task at a time.
+CREATE UNIQUE INDEX tasks_held ON tasks (chatroom_id, role) WHERE state IN ('acknowledged', 'in_progress');
 CREATE INDEX tasks_by_holder ON tasks (holder_agent) WHERE state IN ('acknowledged', 'in_progress');
 CREATE INDEX tasks_unconfirmed ON tasks (handed_at) WHERE state = 'acknowledged' AND confirmed = 0;
 
--- The newest waiter of each role, and whether a socket of it is open.
+-- The newest waiter of each role, whether a socket of it is open, and the last waiters that it took over from.
 CREATE TABLE participants (
     chatroom_id TEXT NOT NULL REFERENCES chatrooms (id),
     role        TEXT NOT NULL,
     waiter_id   TEXT NOT NULL,
+    superseded  TEXT NOT NULL,
     agent_id    TEXT,
     machine_id  TEXT,
     waiting     BIGINT NOT NULL,
@@ -202,6 +206,7 @@ CREATE TABLE participants (
     PRIMARY KEY (chatroom_id, role)
 );
 CREATE INDEX participants_by_replica ON participants (replica);
+CREATE INDEX participants_by_agent ON participants (agent_id);
 
 CREATE TABLE idempotency (
     caller     TEXT NOT NULL,

@@ -5,10 +5,15 @@
 //! overwrite. A write collects the topics that it wakes; they are sent when it has committed, and carry no data.
 
 pub mod audit;
+pub mod chatrooms;
 pub mod credentials;
 pub mod device_logins;
 pub mod idempotency;
+pub mod messages;
+pub mod participants;
 pub mod replicas;
+pub mod tasks;
+pub mod teams;
 pub mod users;
 
 use crate::live::{Hub, Topic};
