@@ -129,9 +129,11 @@ async fn poll_device_login(cx: &mut MutationCx, args: PollDeviceLoginArgs) -> Re
     let ended = || Refusal::new(ErrorCode::ExpiredToken, "this device login has ended").hint("begin a new one");
     let found = device_logins::find_by_device_code(&mut cx.tx, &secret::hash(&args.device_code)).await?;
     let Some(row) = found.filter(|row| row.login.expires_at > cx.now) else { return Err(ended().into()) };
-    cx.app.polls.check(&row.id, cx.now)?;
     match row.login.status {
-        DeviceLoginStatus::Pending => refuse(ErrorCode::AuthorizationPending, "nobody has approved this login yet"),
+        DeviceLoginStatus::Pending => {
+            cx.app.polls.check(&row.id, cx.now)?;
+            refuse(ErrorCode::AuthorizationPending, "nobody has approved this login yet")
+        }
         DeviceLoginStatus::Denied => refuse(ErrorCode::AccessDenied, "the login was refused"),
         DeviceLoginStatus::Redeemed => Err(ended().into()),
         DeviceLoginStatus::Approved => {
