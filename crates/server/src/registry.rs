@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::fail::{Fail, Result};
 use crate::live::Topic;
-use crate::store::{Tx, idempotency};
+use crate::store::{Tx, WRITE_ATTEMPTS, idempotency};
 use crate::{clock, secret};
 use chatroom_protocol::{Callers, ErrorCode, Function, Kind, Refusal, UnixMs, value};
 use futures_util::future::BoxFuture;
@@ -12,9 +12,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-
-/// How often a write that lost a race is run again before the caller is told to try later.
-const WRITE_ATTEMPTS: u32 = 8;
 
 /// What a query has at hand: one snapshot, the caller, and no clock.
 #[derive(Debug)]

@@ -148,6 +148,7 @@ CREATE TABLE agents (
 CREATE UNIQUE INDEX agents_slot ON agents (chatroom_id, role) WHERE state IN ('starting', 'running');
 CREATE INDEX agents_by_chatroom ON agents (chatroom_id, created_at);
 CREATE INDEX agents_by_machine ON agents (machine_id, state);
+CREATE INDEX agents_by_user ON agents (user_id, created_at);
 
 CREATE TABLE messages (
     id          TEXT PRIMARY KEY NOT NULL,

@@ -4,11 +4,16 @@
 //! and then writes needs no further lock. Guards stand in the `WHERE` all the same: a lost race answers "no row", never an
 //! overwrite. A write collects the topics that it wakes; they are sent when it has committed, and carry no data.
 
+pub mod agent_configs;
+pub mod agents;
 pub mod audit;
 pub mod chatrooms;
+pub mod commands;
 pub mod credentials;
+pub mod daemon_sessions;
 pub mod device_logins;
 pub mod idempotency;
+pub mod machines;
 pub mod messages;
 pub mod participants;
 pub mod replicas;
@@ -53,6 +58,26 @@ impl StoreError {
 
 /// Result of a store function.
 pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// How often a write that lost a race is run before the caller is told to try later.
+pub const WRITE_ATTEMPTS: u32 = 8;
+
+/// Runs a write again while it only loses races, [`WRITE_ATTEMPTS`] times at most. One run opens one transaction, and commits it.
+///
+/// # Errors
+/// What the last run failed of.
+pub async fn retried<T, F>(mut write: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 1..WRITE_ATTEMPTS {
+        match write().await {
+            Err(error) if error.is_retryable() => tracing::debug!("lost a race in the database; run again"),
+            ended => return ended,
+        }
+    }
+    write().await
+}
 
 /// The open database.
 #[derive(Clone, Debug)]
