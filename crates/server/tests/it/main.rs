@@ -1,5 +1,7 @@
 //! The server as its clients meet it, in this process, on a free port.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod auth;
 mod http;
 mod live;
