@@ -1,0 +1,44 @@
+//! What each command does: one module per verb group, one function per command.
+
+mod agent;
+mod api;
+mod auth;
+pub(crate) mod daemon;
+mod doctor;
+mod echo;
+mod machine;
+mod messages;
+mod room;
+mod task;
+mod team;
+mod user;
+mod wait;
+mod work;
+
+use crate::cli::Command;
+use crate::context::Context;
+use anyhow::Result;
+
+/// Runs a command of the command line: everything but the long-running processes.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Auth(command) => auth::run(context, command).await,
+        Command::User(command) => user::run(context, command).await,
+        Command::Machine(command) => machine::run(context, command).await,
+        Command::Agent(command) => agent::run(context, command).await,
+        Command::Room(command) => room::run(context, command).await,
+        Command::Team(command) => team::run(context, command).await,
+        Command::Send(args) => messages::send(context, args).await,
+        Command::WaitForTask(args) => wait::run(context, args).await,
+        Command::TaskStarted(args) => work::started(context, args).await,
+        Command::TaskComplete(args) => work::complete(context, args).await,
+        Command::Handoff(args) => work::handoff(context, args).await,
+        Command::Task(command) => task::run(context, command).await,
+        Command::Messages(command) => messages::run(context, command).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Api(args) => api::run(context, args).await,
+        Command::EchoAgent => echo::run(context).await,
+        // Dispatched in main, with a runtime of their own or none.
+        Command::Up(_) | Command::Server(_) | Command::DaemonRun | Command::AgentHost(_) => Ok(()),
+    }
+}

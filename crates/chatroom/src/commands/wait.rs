@@ -1,0 +1,306 @@
+//! `chatroom wait-for-task`: blocks until there is a task of a role, prints it with the exact next commands, and ends.
+//!
+//! Agent tools limit how long one shell command may run, so the wait is bounded and says how to go on. By hand (not started by
+//! the daemon) it registers the machine and remembers tool and directory. A task that was claimed is either printed whole or
+//! given back.
+
+use crate::cli::WaitForTask;
+use crate::context::{Context, signed_in};
+use crate::duration::show;
+use crate::error::{Said, refused};
+use crate::parent_tool;
+use crate::program;
+use crate::stop::{is_output_closed, on_signal};
+use crate::ui::{Ui, one_line};
+use crate::waiter::{Notice, Waited, Waiter};
+use anyhow::Result;
+use chatroom_machine::config::Config;
+use chatroom_machine::credentials::Source;
+use chatroom_machine::identity::{self, Fingerprint, MachineFile};
+use chatroom_machine::tools::Detector;
+use chatroom_machine::{CallError, Client, clock};
+use chatroom_protocol::api::machines::{
+    ChatroomArgs, GetAgentConfigs, Register, UpdateAgentConfig, UpdateAgentConfigArgs,
+};
+use chatroom_protocol::id::MachineId;
+use chatroom_protocol::task::Delivery;
+use chatroom_protocol::tool::ToolName;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// How often a line is printed: some tools end a command that is silent.
+const LINE_EVERY: Duration = Duration::from_secs(20);
+/// How long to wait by default; most tools allow a command two minutes.
+const WAIT: Duration = Duration::from_secs(100);
+/// How long to wait by default where the tool lets go of a command sooner.
+const SHORT_WAIT: Duration = Duration::from_secs(25);
+/// Tools that let go of a command after 30 seconds or less.
+const IMPATIENT: &[&str] = &["copilot", "codex"];
+/// Pause between tries to reach the server at the beginning.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs `wait-for-task`.
+pub(crate) async fn run(context: &Context, args: WaitForTask) -> Result<()> {
+    let began = Instant::now();
+    let guessed = parent_tool::guess();
+    let tool = args.agent_type.as_deref().map(|tool| tool.trim().to_lowercase()).or_else(|| guessed.map(str::to_owned));
+    let wait = args.timeout.unwrap_or_else(|| default_wait(tool.as_deref()));
+    let stopped = on_signal(true)?;
+    // An agent that the daemon started changes no config, and its credential cannot register a machine.
+    let is_started = std::env::var_os("CHATROOM_AGENT_ID").is_some_and(|id| !id.is_empty());
+    let (client, machine_id) = if is_started {
+        (context.client()?, None)
+    } else {
+        let file = identity::load_or_create(&context.home, &Fingerprint::read(), clock::now())?.0;
+        let resolved = context.resolve()?;
+        let client = signed_in(&resolved)?;
+        if matches!(resolved.source, Source::Agent(_)) {
+            (client, None)
+        } else {
+            (client.clone(), Some(introduce(context, &client, file, &args, tool).await?))
+        }
+    };
+    wait_and_print(context, &args, client, machine_id, began + wait, stopped).await
+}
+
+async fn wait_and_print(
+    context: &Context,
+    args: &WaitForTask,
+    client: Client,
+    machine_id: Option<MachineId>,
+    end: Instant,
+    stopped: CancellationToken,
+) -> Result<()> {
+    let link_end = CancellationToken::new();
+    let _link_ends_here = link_end.clone().drop_guard();
+    let waiter = Waiter::new(client, args.chatroom_id.clone().into(), args.role.clone(), machine_id, &link_end)?;
+    let joined = loop {
+        match waiter.join().await {
+            Ok(joined) => break joined,
+            Err(error) if error.is_retryable() && Instant::now() + RETRY < end => {}
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stopped.cancelled() => return Err(Said.into()),
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    };
+    let ui = context.ui;
+    ui.say(&format!("waiting for a task of {} in {}", one_line(&joined.role), one_line(&joined.chatroom_name)))?;
+
+    let over = stopped.child_token();
+    let state = Arc::new(Mutex::new(State::default()));
+    let lines = print_lines(ui, Arc::clone(&state), end, over.clone());
+    let notice = |notice| {
+        if let Ok(mut state) = state.lock() {
+            state.hear(notice);
+        }
+    };
+    let waiting = async {
+        let waited = waiter.next(&over, notice).await;
+        over.cancel();
+        waited
+    };
+    let (waited, ()) = tokio::join!(waiting, lines);
+    match waited? {
+        Waited::Task(delivery) => hand_out(ui, &waiter, *delivery, &stopped).await,
+        Waited::Superseded(reason) => Ok(ui.say(&format!("no longer waiting: {}", one_line(&reason)))?),
+        Waited::Over if stopped.is_cancelled() => Err(Said.into()),
+        Waited::Over => {
+            let reason = state.lock().ok().and_then(|state| state.reason());
+            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            ui.say(&format!(
+                "No task yet{reason}. To go on waiting, run the same command again:\n\n    {}",
+                same_command(args)
+            ))?;
+            Ok(())
+        }
+    }
+}
+
+/// Prints a task whole, or gives it back.
+async fn hand_out(ui: Ui, waiter: &Waiter, delivery: Delivery, stopped: &CancellationToken) -> Result<()> {
+    if stopped.is_cancelled() || is_output_closed() {
+        waiter.give_back(&delivery).await;
+        return Err(Said.into());
+    }
+    let shown = delivery.clone();
+    // On a thread of its own: a reader that does not read would block it for ever.
+    let print = tokio::task::spawn_blocking(move || ui.answer(&shown, |delivery| delivery.brief.clone()));
+    let printed = tokio::select! {
+        printed = print => printed.is_ok_and(|printed| printed.is_ok()),
+        () = stopped.cancelled() => false,
+    };
+    if printed {
+        return Ok(());
+    }
+    waiter.give_back(&delivery).await;
+    Err(Said.into())
+}
+
+/// Prints a short line every now and then, until the wait is over; ends the wait at its end.
+async fn print_lines(ui: Ui, state: Arc<Mutex<State>>, end: Instant, over: CancellationToken) {
+    let began = Instant::now();
+    let mut ticks = tokio::time::interval_at(began + LINE_EVERY, LINE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = over.cancelled() => return,
+            () = tokio::time::sleep_until(end) => return over.cancel(),
+            _ = ticks.tick() => {}
+        }
+        let waited = show(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX));
+        let reason = state.lock().ok().and_then(|state| state.reason());
+        let line = match reason {
+            Some(reason) => format!("still waiting ({waited}): {reason}"),
+            None => format!("still waiting ({waited})"),
+        };
+        if ui.say(&line).is_err() {
+            return over.cancel();
+        }
+    }
+}
+
+/// Why nothing comes, as far as it is known.
+#[derive(Debug, Default)]
+struct State {
+    down: Option<String>,
+    held: Option<String>,
+}
+
+impl State {
+    fn hear(&mut self, notice: Notice) {
+        match notice {
+            Notice::Down(reason) => self.down = Some(reason),
+            Notice::Up => self.down = None,
+            Notice::Held(reason) => self.held = reason,
+        }
+    }
+
+    fn reason(&self) -> Option<String> {
+        match &self.down {
+            Some(reason) => Some(format!("the server cannot be reached: {}", one_line(reason))),
+            None => self.held.as_deref().map(one_line),
+        }
+    }
+}
+
+/// Registers this machine with the tools that it has now, and remembers tool and directory for (room, role).
+async fn introduce(
+    context: &Context,
+    client: &Client,
+    file: MachineFile,
+    args: &WaitForTask,
+    tool: Option<String>,
+) -> Result<MachineId> {
+    let found = Detector::new(&context.home, &Config::load(&context.home)?).detect().await;
+    let mut file = file;
+    file.available_tools = found.reports.clone();
+    client.call::<Register>(&file.register_args(&program::path()?, false)).await?;
+
+    let dir = std::env::current_dir()?;
+    let Some(working_dir) = dir.to_str().map(str::to_owned) else {
+        return Err(refused(format!("the path {} is not UTF-8", dir.display())).into());
+    };
+    let role = args.role.trim().to_lowercase();
+    let tool = tool.map(ToolName);
+    let server = client.server().to_string();
+    let known = match &tool {
+        Some(_) => true,
+        None => is_configured(client, &file.machine_id, args, &role).await?,
+    };
+    if known {
+        let config = UpdateAgentConfigArgs {
+            machine_id: file.machine_id.clone(),
+            chatroom_id: args.chatroom_id.clone().into(),
+            role: args.role.clone(),
+            tool: tool.clone(),
+            model: None,
+            working_dir: Some(working_dir.clone()),
+            permission_mode: None,
+        };
+        client.call::<UpdateAgentConfig>(&config).await?;
+    } else {
+        context.ui.note(
+            "which tool this is cannot be told, so nothing is remembered for starting it later; give --agent-type=TOOL",
+        )?;
+    }
+    let now = clock::now();
+    identity::update(&context.home, &Fingerprint::read(), |file| {
+        file.available_tools = found.reports;
+        file.spawn_path = Some(found.spawn_path);
+        file.server = Some(server);
+        file.last_synced_at = Some(now);
+        file.remember_agent(&args.chatroom_id.as_str().into(), &role, tool, &working_dir, now);
+    })?;
+    Ok(file.machine_id)
+}
+
+async fn is_configured(
+    client: &Client,
+    machine_id: &MachineId,
+    args: &WaitForTask,
+    role: &str,
+) -> Result<bool, CallError> {
+    let configs =
+        client.call::<GetAgentConfigs>(&ChatroomArgs { chatroom_id: args.chatroom_id.clone().into() }).await?;
+    Ok(configs.iter().any(|known| known.config.machine_id == *machine_id && known.config.role == role))
+}
+
+fn default_wait(tool: Option<&str>) -> Duration {
+    if tool.is_some_and(|tool| IMPATIENT.contains(&tool)) { SHORT_WAIT } else { WAIT }
+}
+
+fn same_command(args: &WaitForTask) -> String {
+    let mut command = program::wait_command(&args.chatroom_id, &args.role);
+    if let Some(tool) = &args.agent_type {
+        command.push_str(&format!(" --agent-type={}", program::quote(tool)));
+    }
+    if let Some(timeout) = args.timeout {
+        command.push_str(&format!(" --timeout={}ms", timeout.as_millis()));
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Notice, SHORT_WAIT, State, WAIT, default_wait, same_command};
+    use crate::cli::WaitForTask;
+    use std::time::Duration;
+
+    #[test]
+    fn the_wait_is_shorter_where_the_tool_lets_go_sooner() {
+        assert_eq!(
+            [default_wait(None), default_wait(Some("claude")), default_wait(Some("codex"))],
+            [WAIT, WAIT, SHORT_WAIT]
+        );
+    }
+
+    #[test]
+    fn the_same_command_keeps_what_was_said() {
+        let args = WaitForTask {
+            chatroom_id: "r1".to_owned(),
+            role: "the builder".to_owned(),
+            agent_type: Some("pi".to_owned()),
+            timeout: Some(Duration::from_secs(2)),
+        };
+        let command = same_command(&args);
+        assert!(
+            command.ends_with("wait-for-task --chatroom-id=r1 --role='the builder' --agent-type=pi --timeout=2000ms"),
+            "{command}"
+        );
+    }
+
+    #[test]
+    fn a_lost_server_is_the_first_reason() {
+        let mut state = State::default();
+        assert_eq!(state.reason(), None);
+        state.hear(Notice::Held(Some("the room is archived".to_owned())));
+        state.hear(Notice::Down("refused".to_owned()));
+        assert_eq!(state.reason().as_deref(), Some("the server cannot be reached: refused"));
+        state.hear(Notice::Up);
+        assert_eq!(state.reason().as_deref(), Some("the room is archived"));
+    }
+}

@@ -1,0 +1,47 @@
+//! When a waiting command is to end: TERM, HUP, INT, or nobody reads its output any more.
+
+use anyhow::Result;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How often the output is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Gives a token that is cancelled by TERM, HUP or INT, and, with `output`, when the reader of stdout is gone.
+pub(crate) fn on_signal(output: bool) -> Result<CancellationToken> {
+    let mut signals =
+        [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
+    let stopped = CancellationToken::new();
+    let token = stopped.clone();
+    tokio::spawn(async move {
+        let [term, hup, int] = &mut signals;
+        let closed = async {
+            if !output {
+                return std::future::pending().await;
+            }
+            while !is_output_closed() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = hup.recv() => {}
+            _ = int.recv() => {}
+            () = closed => {}
+        }
+        token.cancel();
+    });
+    Ok(stopped)
+}
+
+/// Whether nobody can read what is printed any more.
+pub(crate) fn is_output_closed() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&now))
+        .is_ok_and(|_| fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL))
+}
