@@ -14,6 +14,11 @@ pub(crate) fn wait_command(room: &str, role: &str) -> String {
     format!("{} wait-for-task --chatroom-id={} --role={}", quote_path(&program), quote(room), quote(role))
 }
 
+/// A command that waits, told as the prompts tell commands: a fixed line and a fenced block.
+pub(crate) fn wait_step(command: &str) -> String {
+    format!("To wait for a task, run:\n```sh\n{command}\n```")
+}
+
 /// A text as one word of a POSIX shell.
 pub(crate) fn quote(text: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);

@@ -112,8 +112,8 @@ async fn wait_and_print(
             let reason = state.lock().ok().and_then(|state| state.reason());
             let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             ui.say(&format!(
-                "No task yet{reason}. To go on waiting, run the same command again:\n\n    {}",
-                same_command(args)
+                "No task yet{reason}: run the same command again.\n\n{}",
+                program::wait_step(&same_command(args))
             ))?;
             Ok(())
         }

@@ -49,5 +49,5 @@ fn fenced(args: TaskRef) -> tasks::TaskArgs {
 
 /// What to do next, for the agent that reads the output.
 fn wait_command(args: &TaskRef) -> String {
-    format!("To wait for the next task, run:\n\n    {}", crate::program::wait_command(&args.chatroom_id, &args.role))
+    crate::program::wait_step(&crate::program::wait_command(&args.chatroom_id, &args.role))
 }
