@@ -49,7 +49,6 @@ pub fn find(name: &str) -> Option<&'static ToolSpec> {
     TOOLS.iter().find(|spec| spec.name == name)
 }
 
-/// Variables that make Node programs trust and use the same things as in a terminal; all but two tools are such programs.
 const VERSION: &[&str] = &["--version"];
 
 const TOOLS: &[ToolSpec] = &[
