@@ -4,6 +4,12 @@
 //! `async fn(&mut QueryCx | &mut MutationCx, Args) -> Result<Output>`.
 
 pub mod auth;
+pub mod chatrooms;
+pub mod messages;
+pub mod participants;
+pub mod tasks;
+pub mod teams;
+pub mod text;
 pub mod users;
 
 use crate::registry::Registry;
@@ -18,4 +24,12 @@ pub fn registry() -> Registry {
     registry
 }
 
-const MODULES: &[fn(&mut Registry)] = &[auth::register, users::register];
+const MODULES: &[fn(&mut Registry)] = &[
+    auth::register,
+    chatrooms::register,
+    messages::register,
+    participants::register,
+    tasks::register,
+    teams::register,
+    users::register,
+];

@@ -112,6 +112,18 @@ pub async fn list(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<Vec<Participa
         .collect()
 }
 
+/// The absolute path of the CLI on a machine of this user, as the machine told it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_cli_path(tx: &mut Tx, user_id: &UserId, machine_id: &MachineId) -> Result<Option<String>> {
+    let statement =
+        sql::statement("SELECT cli_path FROM machines WHERE id = $1 AND user_id = $2 AND removed_at IS NULL")
+            .bind(machine_id.0.clone())
+            .bind(user_id.0.clone());
+    sql::one(tx, statement).await?.map(|row| sql::text(&row, "cli_path")).transpose()
+}
+
 /// Which socket of which server process holds a waiter's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding<'a> {
@@ -162,16 +174,27 @@ pub async fn set_waiting(
     Ok(set)
 }
 
-/// A socket has closed: the waiter that it held waits no more, unless another socket of it has opened since.
+/// A socket has closed: the waiter that it held waits no more, unless another socket of it has opened since. Tells whether
+/// that was so.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn set_gone(tx: &mut Tx, holding: &Holding<'_>, chatroom_id: &ChatroomId, now: UnixMs) -> Result<bool> {
+pub async fn set_gone(
+    tx: &mut Tx,
+    chatroom_id: &ChatroomId,
+    role: &str,
+    waiter_id: &WaiterId,
+    holding: &Holding<'_>,
+    now: UnixMs,
+) -> Result<bool> {
     let statement = sql::statement(
-        "UPDATE participants SET waiting = 0, since = $4, socket = NULL, replica = NULL
-         WHERE chatroom_id = $1 AND socket = $2 AND replica = $3 AND waiting = 1 RETURNING chatroom_id",
+        "UPDATE participants SET waiting = 0, since = $6, socket = NULL, replica = NULL
+         WHERE chatroom_id = $1 AND role = $2 AND waiter_id = $3 AND socket = $4 AND replica = $5 AND waiting = 1
+         RETURNING chatroom_id",
     )
     .bind(chatroom_id.0.clone())
+    .bind(role.to_owned())
+    .bind(waiter_id.0.clone())
     .bind(holding.socket.to_owned())
     .bind(holding.replica.to_owned())
     .bind(now.0);
