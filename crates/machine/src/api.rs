@@ -243,3 +243,6 @@ fn to_object(args: &impl serde::Serialize) -> Result<Value, CallError> {
 fn unreachable(server: &ServerUrl, source: impl Into<Box<dyn Error + Send + Sync>>) -> CallError {
     CallError::Unreachable { server: server.clone(), source: source.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,3 +112,56 @@ impl Config {
         self.tools.get(tool).and_then(|tool| tool.path.as_deref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("/h/config.toml")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_missing_file_is_the_default_and_a_full_one_is_read() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::at(root.path());
+        assert_eq!(Config::load(&home).unwrap(), Config::default());
+        let text = "env_pass = [\"DATABASE_URL\", \"MY_*\"]\nallowed_dirs = [\"/home/me\"]\n[tools.claude]\npath = \"/opt/claude\"\n";
+        std::fs::write(home.config_toml(), text).unwrap();
+        let config = Config::load(&home).unwrap();
+        assert_eq!(config.env_pass, ["DATABASE_URL", "MY_*"]);
+        assert_eq!(config.allowed_dirs, Some(vec![PathBuf::from("/home/me")]));
+        assert_eq!(config.tool_path("claude"), Some(Path::new("/opt/claude")));
+        assert_eq!(config.tool_path("opencode"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_file_and_line() {
+        for (text, place, words) in [
+            ("\nenv_pas = []\n", "/h/config.toml:2: ", "env_pas"),
+            ("env_pass = [\n", "/h/config.toml:", ""),
+            ("env_pass = 3\n", "/h/config.toml:1: ", "invalid type"),
+            ("\n\n[tools.claude]\npaht = \"/x\"\n", "/h/config.toml:4: ", "paht"),
+            (
+                "[tools.clod]\npath = \"/x\"\n",
+                "/h/config.toml:1: ",
+                "there is no tool `clod`; known are opencode, claude",
+            ),
+            ("[tools.claude]\npath = \"bin/claude\"\n", "/h/config.toml:2: ", "must be absolute"),
+            ("\nallowed_dirs = [\"src\"]\n", "/h/config.toml:2: ", "must be absolute"),
+            ("env_pass = [\"A\",\n\"B=1\"]\n", "/h/config.toml:2: ", "`B=1`"),
+            ("env_pass = [\"*\"]\n", "/h/config.toml:1: ", "`*`"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with(place) && error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_a_missing_one() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::at(root.path());
+        std::fs::create_dir(home.config_toml()).unwrap();
+        assert!(matches!(Config::load(&home), Err(ConfigError::Unreadable { .. })));
+    }
+}

@@ -324,3 +324,6 @@ fn read_versioned<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<
     }
     serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(&error))
 }
+
+#[cfg(test)]
+mod tests;
