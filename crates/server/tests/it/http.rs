@@ -79,3 +79,17 @@ async fn every_answer_forbids_scripts_frames_and_sniffing() {
     }
     server.stop().await;
 }
+#[tokio::test]
+async fn an_idempotency_key_makes_one_call_of_two_and_refuses_other_arguments() {
+    let server = TestServer::start().await;
+    let first = start(&server, json!({"name": "one", "team": "solo", "idempotencyKey": "k"})).await;
+    let second = start(&server, json!({"name": "one", "team": "solo", "idempotencyKey": "k"})).await;
+    assert_eq!(first, second);
+    let other = start(&server, json!({"name": "two", "team": "solo", "idempotencyKey": "k"})).await;
+    assert_eq!((other.0, &other.1["errorData"]["code"]), (422, &json!("idempotency_key_reused")));
+    server.stop().await;
+}
+
+async fn start(server: &TestServer, args: Value) -> (u16, Value) {
+    server.run("chatrooms.create", args, Some(&server.token)).await
+}

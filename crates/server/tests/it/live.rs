@@ -86,3 +86,21 @@ async fn what_is_no_protocol_ends_the_socket() {
     }
     server.stop().await;
 }
+#[tokio::test]
+async fn a_mutation_sent_again_under_its_number_takes_effect_once() {
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let mut socket = server.socket().await;
+        socket.authenticate(0, &server.token).await;
+        socket.transition().await;
+        let args = json!({"name": "room", "team": "solo"});
+        socket.send(json!({"type": "Mutation", "requestId": 4, "udfPath": "chatrooms:create", "args": [args]})).await;
+        let answer = socket.next().await.unwrap();
+        assert_eq!(answer["success"], json!(true), "{answer}");
+        ids.push(answer["result"]["chatroomId"].clone());
+        socket.transition().await;
+    }
+    assert_eq!(ids[0], ids[1]);
+    server.stop().await;
+}

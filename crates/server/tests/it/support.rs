@@ -27,7 +27,7 @@ pub(crate) struct TestServer {
     http: reqwest::Client,
     shutdown: CancellationToken,
     running: JoinHandle<anyhow::Result<()>>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl TestServer {
@@ -48,7 +48,7 @@ impl TestServer {
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(server.run(shutdown.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { url, app, token, link, http, shutdown, running, _dir: dir }
+        Self { url, app, token, link, http, shutdown, running, dir }
     }
 
     /// Another user with a CLI token.
@@ -61,6 +61,11 @@ impl TestServer {
         let (_, token) = credentials::insert(&mut tx, &new, clock::now()).await.unwrap();
         tx.commit().await.unwrap();
         token
+    }
+
+    /// The directory that holds the server's data directory, as text.
+    pub(crate) fn dir(&self) -> String {
+        self.dir.path().display().to_string()
     }
 
     pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
