@@ -12,6 +12,7 @@ pub mod http;
 pub mod limit;
 pub mod live;
 pub mod prompt;
+pub mod reconcile;
 pub mod registry;
 pub mod secret;
 pub mod server;

@@ -3,14 +3,22 @@
 //! Each file has `register(&mut Registry)`, which lists its functions with their topics; each function is one
 //! `async fn(&mut QueryCx | &mut MutationCx, Args) -> Result<Output>`.
 
+pub mod acks;
+pub mod agents;
 pub mod auth;
 pub mod chatrooms;
+pub mod commands;
+pub mod daemon;
+pub mod machines;
 pub mod messages;
 pub mod participants;
 pub mod tasks;
 pub mod teams;
 pub mod text;
 pub mod users;
+
+pub(crate) mod outcome;
+mod settle;
 
 use crate::registry::Registry;
 
@@ -25,8 +33,13 @@ pub fn registry() -> Registry {
 }
 
 const MODULES: &[fn(&mut Registry)] = &[
+    acks::register,
+    agents::register,
     auth::register,
     chatrooms::register,
+    commands::register,
+    daemon::register,
+    machines::register,
     messages::register,
     participants::register,
     tasks::register,
