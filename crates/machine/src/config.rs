@@ -111,6 +111,15 @@ impl Config {
     pub fn tool_path(&self, tool: &str) -> Option<&Path> {
         self.tools.get(tool).and_then(|tool| tool.path.as_deref())
     }
+
+    /// Whether agents may work in `directory`: it is one of `allowed_dirs` or below one, after following links. Asks the file
+    /// system; a directory that cannot be found is not allowed.
+    #[must_use]
+    pub fn allows_dir(&self, directory: &Path) -> bool {
+        let Some(allowed) = &self.allowed_dirs else { return true };
+        let Ok(directory) = directory.canonicalize() else { return false };
+        allowed.iter().any(|allowed| allowed.canonicalize().is_ok_and(|allowed| directory.starts_with(allowed)))
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +163,22 @@ mod tests {
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(place) && error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn agents_work_only_below_the_allowed_directories() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for name in ["work/project", "work-private"] {
+            std::fs::create_dir_all(path(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(path("work-private"), path("work/link")).unwrap();
+        assert!(Config::default().allows_dir(&path("work-private")));
+        let config = Config { allowed_dirs: Some(vec![path("work")]), ..Config::default() };
+        assert!(config.allows_dir(&path("work")) && config.allows_dir(&path("work/project")));
+        for name in ["work-private", "work/link", "work/../work-private", "work/missing"] {
+            assert!(!config.allows_dir(&path(name)), "{name}");
         }
     }
 

@@ -145,6 +145,9 @@ impl CredentialsError {
     pub fn hint(&self) -> String {
         match self {
             Self::File { .. } => "check its owner and mode (0600) and that the disk is not full".to_owned(),
+            Self::Damaged { path, .. } if path.file_name() != Some("credentials.json".as_ref()) => {
+                "an agent's credential is made when it is started: chatroom agent restart".to_owned()
+            }
             Self::Damaged { path, .. } => {
                 format!(
                     "restore {} or move it away, then sign in again: chatroom auth login --server URL",

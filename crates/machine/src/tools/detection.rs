@@ -1,7 +1,7 @@
 //! Finds tools and runs them to learn how they are.
 //!
 //! Order: the owner's path, the PATH of this process, the PATH of the login shell, known places. "On PATH" is not "installed":
-//! only a program that told its version is ok. What was learnt is kept ([`super::cache`]); nothing here waits without a limit,
+//! only a program that told its version is ok. What was learnt is kept by file; nothing here waits without a limit,
 //! and file systems are asked on threads that may block.
 
 use super::cache::{Cache, FileMark, Said, key};
