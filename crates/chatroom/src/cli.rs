@@ -131,6 +131,8 @@ pub(crate) enum Auth {
         /// The code, written XXXX-XXXX.
         code: String,
     },
+    /// Make a link that signs a browser in as you, once.
+    Link,
     /// Mint a named token that ends, for scripts.
     Token(Token),
 }

@@ -27,19 +27,18 @@ pub(crate) async fn run(context: &Context, args: cli::Server) -> Result<()> {
 }
 
 async fn print_link(ui: Ui, server: &Server) -> Result<()> {
-    if ui.is_json() {
-        return Ok(ui.document(&serde_json::json!({"url": server.local_url()}))?);
-    }
-    ui.say(&format!("chatroom server at {}", server.local_url()))?;
     let first = server.first_user().await?;
-    if first.signed_in_at.is_none() {
-        ui.say(&format!(
-            "\nSign in as {} with this link; it works once:\n\n    {}\n",
-            first.name,
-            server.sign_in_link().await?
-        ))?;
-    }
-    Ok(())
+    let link = if first.signed_in_at.is_none() { Some(server.sign_in_link().await?) } else { None };
+    let answer = serde_json::json!({"url": server.local_url(), "signInLink": link});
+    Ok(ui.answer(&answer, |_| {
+        let greeting = format!("chatroom server at {}\n", server.local_url());
+        match &link {
+            Some(link) => {
+                format!("{greeting}\nSign in as {} with this link; it works once:\n\n    {link}\n", first.name)
+            }
+            None => greeting,
+        }
+    })?)
 }
 
 /// What the first user is called: as on this machine.

@@ -27,6 +27,10 @@ pub(crate) async fn run(context: &Context, command: Auth) -> Result<()> {
         Auth::Logout => sign_out(context).await,
         Auth::Status => status(context).await,
         Auth::Approve { code } => approve(context, code).await,
+        Auth::Link => {
+            let link = context.client()?.call::<auth::CreateSignInLink>(&Empty {}).await?;
+            Ok(context.ui.answer(&link, |link| link.url.clone())?)
+        }
         Auth::Token(token) => mint(context, token).await,
     }
 }
