@@ -10,7 +10,7 @@ use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
 use crate::store::messages::{self, NewMessage};
 use crate::store::tasks::{self, NewTask};
-use crate::store::{Tx, participants};
+use crate::store::{Tx, machines};
 use chatroom_protocol::api::messages::{
     GetInitPrompt, GetInitPromptArgs, InitPrompt, List, ListArgs, Send, SendArgs, Sent,
 };
@@ -50,8 +50,8 @@ pub async fn cli_path(tx: &mut Tx, caller: &Caller, told: Option<&MachineId>) ->
         (None, Caller::Machine { machine_id, .. } | Caller::Agent { machine_id, .. }) => machine_id,
         (None, _) => return Ok(PLAIN_CLI.to_owned()),
     };
-    match participants::find_cli_path(tx, caller.user_id()?, machine_id).await? {
-        Some(path) => Ok(path),
+    match machines::find(tx, caller.user_id()?, machine_id).await? {
+        Some(machine) => Ok(machine.facts.cli_path),
         None => Err(Refusal::not_found("machine").into()),
     }
 }

@@ -112,18 +112,6 @@ pub async fn list(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<Vec<Participa
         .collect()
 }
 
-/// The absolute path of the CLI on a machine of this user, as the machine told it.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find_cli_path(tx: &mut Tx, user_id: &UserId, machine_id: &MachineId) -> Result<Option<String>> {
-    let statement =
-        sql::statement("SELECT cli_path FROM machines WHERE id = $1 AND user_id = $2 AND removed_at IS NULL")
-            .bind(machine_id.0.clone())
-            .bind(user_id.0.clone());
-    sql::one(tx, statement).await?.map(|row| sql::text(&row, "cli_path")).transpose()
-}
-
 /// Which socket of which server process holds a waiter's subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding<'a> {

@@ -4,6 +4,7 @@
 
 mod auth;
 mod authorization;
+mod conformance;
 mod http;
 mod live;
 mod support;

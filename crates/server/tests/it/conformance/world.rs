@@ -1,0 +1,262 @@
+//! A database of its own for each case, opened twice: two pools, as two server processes would have.
+
+use chatroom_protocol::UnixMs;
+use chatroom_protocol::agent::{Agent, AgentState};
+use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, MessageId, TaskId, UserId};
+use chatroom_protocol::room::{Chatroom, MessageKind, Team, TeamRole, USER_ROLE};
+use chatroom_protocol::tool::{PermissionMode, ToolName};
+use chatroom_server::live::{Hub, Topic, Waker};
+use chatroom_server::secret;
+use chatroom_server::store::messages::NewMessage;
+use chatroom_server::store::tasks::NewTask;
+use chatroom_server::store::users::User;
+use chatroom_server::store::{self, Backend, Store, Tx, agents, chatrooms, machines, messages, tasks, users};
+use futures_util::FutureExt as _;
+use sqlx::Connection as _;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// When cases happen.
+pub(crate) const NOW: UnixMs = UnixMs(1_800_000_000_000);
+
+/// Where PostgreSQL is looked for when nothing is said.
+const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
+/// How often a write may lose its race before the test gives up.
+const ATTEMPTS: usize = 100;
+
+/// The database of a case.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The first pool.
+    pub(crate) store: Store,
+    /// The second pool.
+    other: Store,
+    hub: Arc<Hub>,
+    _dir: Option<tempfile::TempDir>,
+}
+
+/// Runs a case in a fresh database and removes it, whether the case holds or not.
+pub(crate) async fn run<F, Fut>(backend: Backend, case: F)
+where
+    F: FnOnce(Arc<World>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    match backend {
+        Backend::Sqlite => {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("chatroom.db");
+            let (hub, second_hub) = hubs();
+            let store = Store::open_sqlite(&path, Arc::clone(&hub)).await.unwrap();
+            let other = Store::open_sqlite(&path, second_hub).await.unwrap();
+            case(Arc::new(World { store, other, hub, _dir: Some(dir) })).await;
+        }
+        Backend::Postgres => {
+            let Some((admin, mut connection)) = postgres().await else { return };
+            let name = format!("chatroom_test_{}", uuid::Uuid::now_v7().simple());
+            execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+            let mut url = url::Url::parse(&admin).unwrap();
+            url.set_path(&name);
+            let (hub, second_hub) = hubs();
+            let store = Store::open_postgres(url.as_str(), Arc::clone(&hub)).await.unwrap();
+            let other = Store::open_postgres(url.as_str(), second_hub).await.unwrap();
+            let world = Arc::new(World { store: store.clone(), other: other.clone(), hub, _dir: None });
+            let ended = AssertUnwindSafe(case(world)).catch_unwind().await;
+            // A case that failed may hold a transaction open: then waiting for it would wait for ever.
+            if ended.is_ok() {
+                store.close().await;
+                other.close().await;
+            }
+            execute(&mut connection, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            if let Err(panic) = ended {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+fn hubs() -> (Arc<Hub>, Arc<Hub>) {
+    (Arc::new(Hub::new("first")), Arc::new(Hub::new("second")))
+}
+
+/// A connection that may create databases. Without one, tests of PostgreSQL are passed over loudly; they fail when
+/// `CHATROOM_TEST_POSTGRES` names a server, or `CI` is true.
+async fn postgres() -> Option<(String, sqlx::PgConnection)> {
+    let told = std::env::var("CHATROOM_TEST_POSTGRES").ok();
+    let url = told.clone().unwrap_or_else(|| POSTGRES.to_owned());
+    let connecting = tokio::time::timeout(Duration::from_secs(10), sqlx::PgConnection::connect(&url));
+    let why = match connecting.await {
+        Ok(Ok(connection)) => return Some((url, connection)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer within 10 seconds".to_owned(),
+    };
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(told.is_none() && !ci, "PostgreSQL at {url} cannot be reached: {why}");
+    #[allow(clippy::print_stderr, reason = "whoever runs the tests must see what was not tested")]
+    {
+        eprintln!(
+            "SKIPPED: not tested on PostgreSQL, because {url} cannot be reached ({why}); set CHATROOM_TEST_POSTGRES"
+        );
+    }
+    None
+}
+
+async fn execute(connection: &mut sqlx::PgConnection, statement: String) {
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(connection).await.unwrap();
+}
+
+impl World {
+    /// Writes in one transaction, again when it lost a race.
+    pub(crate) async fn write<T>(&self, deed: impl AsyncFn(&mut Tx) -> store::Result<T>) -> T {
+        write(&self.store, &deed).await
+    }
+
+    /// Reads one snapshot.
+    pub(crate) async fn read<T>(&self, look: impl AsyncFn(&mut Tx) -> store::Result<T>) -> T {
+        let mut tx = self.store.read().await.unwrap();
+        look(&mut tx).await.unwrap()
+    }
+
+    /// Does the same from two pools at once, each in its own transaction, run again when it lost a race.
+    pub(crate) async fn race<T>(&self, deed: impl AsyncFn(&mut Tx) -> store::Result<T>) -> [T; 2] {
+        tokio::join!(write(&self.store, &deed), write(&self.other, &deed)).into()
+    }
+
+    /// Does two things from two pools at once, each in its own transaction, run again when it lost a race.
+    pub(crate) async fn race_two<T>(
+        &self,
+        one: impl AsyncFn(&mut Tx) -> store::Result<T>,
+        two: impl AsyncFn(&mut Tx) -> store::Result<T>,
+    ) -> [T; 2] {
+        tokio::join!(write(&self.store, &one), write(&self.other, &two)).into()
+    }
+
+    /// Does the same from two pools at once and tells how often it was `true`; it must be once.
+    pub(crate) async fn race_is_won_once(&self, deed: impl AsyncFn(&mut Tx) -> store::Result<bool>) {
+        let won = self.race(deed).await;
+        assert_eq!(won.iter().filter(|won| **won).count(), 1, "a race must be won exactly once: {won:?}");
+    }
+
+    /// What the writes of the first pool wake, from now on.
+    pub(crate) fn watch(&self, topics: &[Topic]) -> Arc<Waker> {
+        let waker = Arc::new(Waker::default());
+        topics.iter().for_each(|topic| self.hub.watch(topic, &waker));
+        waker
+    }
+
+    /// A new user.
+    pub(crate) async fn user(&self, name: &str) -> UserId {
+        let user = User { id: secret::new_id(), name: name.to_owned(), is_admin: false, signed_in_at: None };
+        self.write(async |tx| users::insert(tx, &user, NOW).await).await;
+        user.id
+    }
+
+    /// A new room with the roles `planner` and `builder`.
+    pub(crate) async fn room(&self, user_id: &UserId) -> Chatroom {
+        let room = new_room("Shop", NOW);
+        self.write(async |tx| chatrooms::insert(tx, user_id, &room).await).await;
+        room
+    }
+
+    /// A new machine.
+    pub(crate) async fn machine(&self, user_id: &UserId) -> MachineId {
+        let id = MachineId(uuid::Uuid::new_v4().to_string());
+        let facts = machines::Facts {
+            hostname: "host".to_owned(),
+            os: "linux".to_owned(),
+            arch: "x86_64".to_owned(),
+            cli_version: "1".to_owned(),
+            cli_path: "/opt/chatroom".to_owned(),
+            tools: Vec::new(),
+        };
+        self.write(async |tx| machines::insert(tx, &id, user_id, &facts, NOW).await).await;
+        id
+    }
+
+    /// A new agent that is being started.
+    pub(crate) async fn agent(&self, user_id: &UserId, room: &ChatroomId, role: &str, machine: &MachineId) -> AgentId {
+        let agent_id: AgentId = secret::new_id();
+        let agent = Agent {
+            agent_id: agent_id.clone(),
+            chatroom_id: room.clone(),
+            role: role.to_owned(),
+            machine_id: machine.clone(),
+            tool: ToolName::from("echo"),
+            model: None,
+            working_dir: "/".to_owned(),
+            command_id: secret::new_id(),
+            state: AgentState::Starting { since: NOW },
+            created_at: NOW,
+            heard_at: None,
+        };
+        let row = agents::Row { agent, user_id: user_id.clone(), permission_mode: PermissionMode::Full, failure: None };
+        self.write(async |tx| agents::insert(tx, &row).await).await;
+        agent_id
+    }
+
+    /// A message of the user to a role, with its task.
+    pub(crate) async fn task(&self, user_id: &UserId, room: &ChatroomId, role: &str, content: &str) -> TaskId {
+        let (task_id, message_id): (TaskId, MessageId) = (secret::new_id(), secret::new_id());
+        self.write(async |tx| {
+            let message = NewMessage {
+                message_id: &message_id,
+                chatroom_id: room,
+                kind: MessageKind::Message,
+                sender_role: USER_ROLE,
+                target_role: role,
+                content,
+                task_id: Some(&task_id),
+            };
+            let position = messages::insert(tx, user_id, &message, true, NOW).await?.unwrap();
+            let task = NewTask {
+                task_id: &task_id,
+                chatroom_id: room,
+                role,
+                position,
+                message_id: &message_id,
+                from_role: USER_ROLE,
+                content,
+            };
+            tasks::insert(tx, &task, NOW).await
+        })
+        .await;
+        task_id
+    }
+}
+
+/// A room that is not stored yet.
+pub(crate) fn new_room(name: &str, created_at: UnixMs) -> Chatroom {
+    let role = |name: &str, to: &str| TeamRole {
+        name: name.to_owned(),
+        title: name.to_owned(),
+        instructions: "Work.".to_owned(),
+        hands_to: vec![to.to_owned(), USER_ROLE.to_owned()],
+    };
+    Chatroom {
+        chatroom_id: secret::new_id(),
+        name: name.to_owned(),
+        team: Team {
+            name: "duo".to_owned(),
+            roles: vec![role("planner", "builder"), role("builder", "planner")],
+            entry_role: "planner".to_owned(),
+        },
+        created_at,
+        archived_at: None,
+    }
+}
+
+async fn write<T>(store: &Store, deed: &impl AsyncFn(&mut Tx) -> store::Result<T>) -> T {
+    for _ in 0..ATTEMPTS {
+        let mut tx = store.write().await.unwrap();
+        let failed = match deed(&mut tx).await {
+            Ok(done) => match tx.commit().await {
+                Ok(()) => return done,
+                Err(failed) => failed,
+            },
+            Err(failed) => failed,
+        };
+        assert!(failed.is_retryable(), "{failed:?}");
+    }
+    panic!("lost {ATTEMPTS} races in a row");
+}
