@@ -294,14 +294,14 @@ mod tests {
     #[test]
     fn a_start_returns_with_the_first_connection() {
         let child =
-            shell(r#"echo noise; echo '{"tell":"waiting","reason":"r"}'; echo '{"tell":"connected"}'; sleep 1"#);
+            shell(r#"echo noise; echo '{"tell":"waiting","reason":"r"}'; echo '{"tell":"connected"}'; exec sleep 1"#);
         let pid = child.id();
         assert_eq!(await_start(child, Duration::from_secs(30)).unwrap(), BackgroundStart::Connected { pid });
     }
 
     #[test]
     fn a_start_tells_why_there_is_no_connection_yet() {
-        let child = shell(r#"echo '{"tell":"waiting","reason":"no server"}'; sleep 30"#);
+        let child = shell(r#"echo '{"tell":"waiting","reason":"no server"}'; exec sleep 30"#);
         let pid = child.id();
         let started = await_start(child, Duration::from_millis(500)).unwrap();
         assert_eq!(started, BackgroundStart::NotConnected { pid, reason: "no server".to_owned() });

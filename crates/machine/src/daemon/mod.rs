@@ -9,6 +9,7 @@ pub mod failpoint;
 pub mod journal;
 pub mod lock;
 pub mod state;
+pub mod supervisor;
 
 pub use control::{BackgroundStart, ControlError, Status, start_background, status, stop};
 pub use lock::{DaemonLock, Holder, LockError, LockedBy};

@@ -1,0 +1,688 @@
+//! The supervisor: decides what the daemon does, without doing any of it.
+//!
+//! `handle(event, now)` answers with effects; whoever carries them out tells the outcome as another event. Invariants, held
+//! over crashes by the journal and the run directories that [`Supervisor::new`] begins from:
+//! a command is carried out at most once and its end is told until the server has answered; no tool is started after its
+//! command's deadline; what happens to one role never waits for another; a stop overrides starts of its role that have not
+//! begun.
+
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use words::{AckAnswer, AgentFate, ClaimAnswer, Effect, Event, KnownAgent, Offer, Slot, StartOutcome};
+
+use super::StopMode;
+use super::journal::Entry;
+use chatroom_protocol::UnixMs;
+use chatroom_protocol::agent::{AgentExit, AgentFact, AgentReport};
+use chatroom_protocol::command::{
+    Ack, CommandFailure, CommandRequest, CommandResult, FailureCode, MachineStatus, StartOrder, WorkOrder,
+};
+use chatroom_protocol::id::{AgentId, CommandId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How much later than its deadline a command may still be begun, in milliseconds: clocks are never quite the same.
+const TOLERANCE_MS: i64 = 2_000;
+
+/// Decides what the daemon does.
+#[derive(Debug)]
+pub struct Supervisor {
+    about: MachineStatus,
+    /// The server's clock minus the daemon's. None before the first session.
+    clock_offset_ms: Option<i64>,
+    jobs: BTreeMap<CommandId, Job>,
+    /// The order in which jobs were taken up.
+    next_job: u64,
+    agents: BTreeMap<AgentId, Agent>,
+    /// What the newest answer of the subscription offers.
+    offered: BTreeSet<CommandId>,
+    /// Whether the subscription has answered since the start.
+    heard_offers: bool,
+    stopping: Option<StopMode>,
+    superseded: bool,
+}
+
+/// A command that is not settled.
+#[derive(Debug)]
+struct Job {
+    number: u64,
+    kind: &'static str,
+    slot: Option<Slot>,
+    /// None: not known, then nothing is started.
+    expires_at: Option<UnixMs>,
+    /// A later stop of the same role has come before this start began.
+    overridden: bool,
+    /// An earlier daemon had begun to carry it out.
+    resumed: bool,
+    /// This session has claimed it.
+    claimed: bool,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Begun by an earlier daemon; comes to life when it is offered.
+    Remembered,
+    /// Waits for its role.
+    Queued,
+    /// The claim is under way; with the end that an earlier daemon wrote down, if it did.
+    Claiming { outcome: Option<Ack> },
+    /// The intent is being written.
+    Writing { order: WorkOrder },
+    /// Waits for agents to end; then starts one, if it is to.
+    Stopping { waiting: BTreeSet<AgentId>, target: Option<AgentId>, then: Option<Box<StartOrder>> },
+    /// The start is under way.
+    Starting { agent: AgentId },
+    /// The end is being written.
+    Ending { ack: Ack },
+    /// The end is being told.
+    Telling { ack: Ack },
+}
+
+#[derive(Debug)]
+struct Agent {
+    slot: Slot,
+    fate: AgentFate,
+    /// Whether a stop is under way.
+    stopping: bool,
+    /// Whether the server has recorded its end.
+    reported: bool,
+}
+
+impl Supervisor {
+    /// Begins from what the journal and the run directories tell. `about` is what a status command answers; its list of
+    /// agents is kept up to date here.
+    #[must_use]
+    pub fn new(about: MachineStatus, journal: &BTreeMap<CommandId, Entry>, agents: Vec<KnownAgent>) -> Self {
+        let jobs = journal.iter().zip(0..).map(|((command, entry), number)| {
+            let phase = match &entry.outcome {
+                // Told as soon as there is a session.
+                Some(ack) => Phase::Telling { ack: ack.clone() },
+                None => Phase::Remembered,
+            };
+            let job = Job {
+                number,
+                kind: "",
+                slot: None,
+                expires_at: None,
+                overridden: false,
+                resumed: true,
+                claimed: false,
+                phase,
+            };
+            (command.clone(), job)
+        });
+        let agents = agents.into_iter().map(|known| {
+            let agent = Agent { slot: known.slot, fate: known.fate, stopping: false, reported: known.reported };
+            (known.agent, agent)
+        });
+        Self {
+            about,
+            clock_offset_ms: None,
+            next_job: journal.len() as u64,
+            jobs: jobs.collect(),
+            agents: agents.collect(),
+            offered: BTreeSet::new(),
+            heard_offers: false,
+            stopping: None,
+            superseded: false,
+        }
+    }
+
+    /// What the server is told of this machine's agents: those that run, and those whose end it has not recorded.
+    #[must_use]
+    pub fn inventory(&self) -> Vec<AgentReport> {
+        self.agents.iter().filter(|(_, agent)| !agent.reported).filter_map(|(id, agent)| agent.report(id)).collect()
+    }
+
+    /// The agents whose processes may be alive.
+    #[must_use]
+    pub fn living(&self) -> Vec<AgentId> {
+        self.agents.iter().filter(|(_, agent)| agent.fate.is_alive()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether a daemon that was asked to stop may go: nothing is under way that another one could not take up.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        if self.stopping == Some(StopMode::KeepAgents) {
+            let at_work =
+                |job: &Job| matches!(job.phase, Phase::Writing { .. } | Phase::Starting { .. } | Phase::Ending { .. });
+            return !self.jobs.values().any(at_work);
+        }
+        self.jobs.values().all(|job| matches!(job.phase, Phase::Remembered | Phase::Queued))
+            && self.agents.values().all(|agent| agent.reported && !agent.fate.is_alive())
+    }
+
+    /// Takes in what happened at `now` (the daemon's clock) and answers with what is to be done, in order.
+    #[must_use]
+    pub fn handle(&mut self, event: Event, now: UnixMs) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::SessionOpened { clock_offset_ms, unwanted } => {
+                self.clock_offset_ms = Some(clock_offset_ms);
+                self.resume(&mut effects);
+                self.stop_unwanted(unwanted, &mut effects);
+            }
+            Event::Offers(offers) => self.take_offers(offers, now, &mut effects),
+            Event::Claimed { command, answer } => self.claimed(&command, answer, now, &mut effects),
+            Event::IntentWritten { command, result } => self.begin(&command, result, now, &mut effects),
+            Event::StartEnded { command, agent, outcome } => self.start_ended(&command, &agent, outcome, &mut effects),
+            Event::AgentStarted { agent, pid, started_at } => {
+                if let Some(known) = self.agents.get_mut(&agent).filter(|known| known.fate == AgentFate::Starting) {
+                    known.fate = AgentFate::Running { pid, started_at };
+                }
+            }
+            Event::AgentEnded { agent, end } => self.agent_ended(&agent, end, now, &mut effects),
+            Event::StopFailed { agent, reason } => self.stop_failed(&agent, &reason, &mut effects),
+            Event::OutcomeWritten { command } => self.tell(&command, &mut effects),
+            Event::Acked { command, answer } => self.acked(&command, answer, &mut effects),
+            Event::EndsReported(agents) => {
+                for agent in agents {
+                    if let Some(known) = self.agents.get_mut(&agent).filter(|known| !known.fate.is_alive()) {
+                        known.reported = true;
+                    }
+                }
+                // What is over is known to the run directories; here it would only pile up.
+                let waited_for = self.waited_for();
+                self.agents.retain(|id, known| !known.reported || known.fate.is_alive() || waited_for.contains(id));
+            }
+            Event::Unwanted(agents) => self.stop_unwanted(agents, &mut effects),
+            Event::Broke { command } => {
+                let failure = CommandFailure::new(FailureCode::Internal, "the daemon failed while it carried this out")
+                    .hint("see the daemon's log on that machine: chatroom machine daemon logs");
+                if self.jobs.get(&command).is_some_and(|job| !job.is_ending()) {
+                    self.end(&command, Ack::Failed { failure }, &mut effects);
+                }
+            }
+            Event::Superseded => self.give_up(&mut effects),
+            Event::StopRequested(mode) => self.stop(mode, &mut effects),
+        }
+        self.take_up(&mut effects);
+        if self.superseded { effects.into_iter().filter(|effect| *effect == Effect::GiveUp).collect() } else { effects }
+    }
+
+    /// Tells what is still to be told, after the session was opened.
+    fn resume(&mut self, effects: &mut Vec<Effect>) {
+        for (command, job) in &self.jobs {
+            if let (Phase::Telling { ack }, false) = (&job.phase, job.claimed) {
+                effects.push(Effect::SendOutcome { command: command.clone(), ack: ack.clone() });
+            }
+        }
+        let ended: Vec<_> =
+            self.inventory().into_iter().filter(|report| matches!(report.fact, AgentFact::Exited { .. })).collect();
+        if !ended.is_empty() {
+            effects.push(Effect::ReportEnds(ended));
+        }
+    }
+
+    fn take_offers(&mut self, offers: Vec<Offer>, now: UnixMs, effects: &mut Vec<Effect>) {
+        self.offered = offers.iter().map(|offer| offer.command.clone()).collect();
+        let offered = &self.offered;
+        // Cancelled or expired before it was claimed.
+        self.jobs.retain(|command, job| !matches!(job.phase, Phase::Queued) || offered.contains(command));
+        if !std::mem::replace(&mut self.heard_offers, true) {
+            // Begun by an earlier daemon and not offered any more: the server has ended it.
+            let forgotten = |(_, job): &(&CommandId, &Job)| matches!(job.phase, Phase::Remembered);
+            let gone: Vec<_> = self.jobs.iter().filter(forgotten).map(|(command, _)| command.clone()).collect();
+            for command in gone.into_iter().filter(|command| !self.offered.contains(command)) {
+                self.jobs.remove(&command);
+                effects.push(Effect::Settle(command));
+            }
+        }
+        if self.stopping.is_some() {
+            return;
+        }
+        for offer in offers {
+            let resumed = match self.jobs.get(&offer.command).map(|job| &job.phase) {
+                None => false,
+                Some(Phase::Remembered) => true,
+                Some(_) => continue,
+            };
+            // The server ends it; if an earlier session began it, it has to be found out what came of it.
+            if self.is_expired(offer.expires_at, now) && !resumed && !offer.claimed_before {
+                continue;
+            }
+            let slot = offer.slot();
+            if matches!(offer.request, Ok(CommandRequest::StopAgent(_))) {
+                self.override_starts(slot.as_ref());
+            }
+            let job = Job {
+                number: self.next_job,
+                kind: offer.request.as_ref().map_or("unknown", CommandRequest::kind),
+                slot,
+                expires_at: offer.expires_at,
+                overridden: false,
+                resumed,
+                claimed: false,
+                phase: Phase::Queued,
+            };
+            self.next_job += 1;
+            self.jobs.insert(offer.command, job);
+        }
+    }
+
+    /// A stop has come: starts of its role that wait for their turn will not happen.
+    fn override_starts(&mut self, slot: Option<&Slot>) {
+        for job in self.jobs.values_mut().filter(|job| job.slot.as_ref() == slot && job.starts()) {
+            job.overridden |= !job.resumed && matches!(job.phase, Phase::Queued | Phase::Claiming { outcome: None });
+        }
+    }
+
+    /// Claims what waits and whose role is free, oldest first.
+    fn take_up(&mut self, effects: &mut Vec<Effect>) {
+        if self.clock_offset_ms.is_none() || self.stopping.is_some() {
+            return;
+        }
+        let mut taken: BTreeSet<Slot> =
+            self.jobs.values().filter(|job| job.holds_slot()).filter_map(|job| job.slot.clone()).collect();
+        let mut waiting: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| matches!(job.phase, Phase::Queued))
+            .map(|(id, job)| (job.number, id.clone()))
+            .collect();
+        waiting.sort();
+        for (_, command) in waiting {
+            let Some(job) = self.jobs.get_mut(&command) else { continue };
+            // One that will only be refused need not wait for its role.
+            let free = job.overridden || job.slot.as_ref().is_none_or(|slot| !taken.contains(slot));
+            if !free {
+                continue;
+            }
+            if let Some(slot) = job.slot.clone().filter(|_| !job.overridden) {
+                taken.insert(slot);
+            }
+            job.phase = Phase::Claiming { outcome: None };
+            effects.push(Effect::Claim(command));
+        }
+    }
+
+    fn claimed(&mut self, command: &CommandId, answer: ClaimAnswer, now: UnixMs, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(command) else { return };
+        let Phase::Claiming { outcome } = &mut job.phase else { return };
+        let outcome = outcome.take();
+        let order = match answer {
+            ClaimAnswer::Superseded => return self.give_up(effects),
+            ClaimAnswer::Lost => {
+                let written = job.resumed || outcome.is_some();
+                self.jobs.remove(command);
+                if written {
+                    effects.push(Effect::Settle(command.clone()));
+                }
+                return;
+            }
+            ClaimAnswer::Claimed(order) => order,
+        };
+        job.claimed = true;
+        if let Some(ack) = outcome {
+            job.phase = Phase::Telling { ack: ack.clone() };
+            effects.push(Effect::SendOutcome { command: command.clone(), ack });
+            return;
+        }
+        let (resumed, overridden, expires_at, kind) = (job.resumed, job.overridden, job.expires_at, job.kind);
+        let expired = self.is_expired(expires_at, now);
+        let Some(order) = order else {
+            let message = format!("the version of chatroom on this machine does not know the command {kind}");
+            let failure =
+                CommandFailure::new(FailureCode::Unsupported, message).hint("update chatroom on that machine");
+            return self.end(command, Ack::Failed { failure }, effects);
+        };
+        match *order {
+            WorkOrder::Ping => return self.end_unwritten(command, CommandResult::Pong, effects),
+            WorkOrder::Status => {
+                let status = MachineStatus { agents: self.living(), ..self.about.clone() };
+                return self.end_unwritten(command, CommandResult::Status(status), effects);
+            }
+            _ => {}
+        }
+        let (agent, start) = parts(&order);
+        // A start that was begun may have happened, whatever the time is now: it is found out what came of it.
+        let happened = resumed || start.is_some_and(|start| self.agents.contains_key(&start.agent_id));
+        if !happened && let Some(failure) = refusal(expired, overridden, self.stopping) {
+            return self.end(command, Ack::Failed { failure }, effects);
+        }
+        if self.stopping == Some(StopMode::KeepAgents) {
+            // The next daemon claims it again.
+            if let Some(job) = self.jobs.get_mut(command) {
+                job.phase = if resumed { Phase::Remembered } else { Phase::Queued };
+            }
+            return;
+        }
+        let (agent, start) = (agent.cloned(), start.cloned().map(Box::new));
+        if let Some(job) = self.jobs.get_mut(command) {
+            job.phase = Phase::Writing { order: *order };
+            effects.push(Effect::WriteIntent { command: command.clone(), kind, agent, start });
+        }
+    }
+
+    /// The intent is written: begin.
+    fn begin(&mut self, command: &CommandId, result: Result<(), String>, now: UnixMs, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(command) else { return };
+        let Phase::Writing { order } = &job.phase else { return };
+        let order = order.clone();
+        let resumed = job.resumed;
+        if let Err(reason) = result {
+            let message = format!("this machine cannot write down what it is about to do: {reason}");
+            let failure = CommandFailure::new(FailureCode::StorageFailed, message).hint("free some disk space there");
+            return self.end(command, Ack::Failed { failure }, effects);
+        }
+        match order {
+            WorkOrder::Start(start) => self.make_room(command, None, None, Some(Box::new(start)), now, effects),
+            WorkOrder::Restart { stop, start } => {
+                self.make_room(command, stop, None, Some(Box::new(start)), now, effects)
+            }
+            WorkOrder::Stop { agent_id: None } => {
+                self.end(command, Ack::Completed { result: CommandResult::NotRunning }, effects);
+            }
+            WorkOrder::Stop { agent_id: Some(agent) } => {
+                match self.agents.get(&agent).map(|known| known.fate.clone()) {
+                    Some(AgentFate::Starting | AgentFate::Running { .. }) => {
+                        self.make_room(command, Some(agent.clone()), Some(agent), None, now, effects);
+                    }
+                    // An earlier daemon had stopped it and did not come to say so.
+                    Some(AgentFate::Ended { exit, .. }) if resumed => {
+                        let result = CommandResult::Stopped { agent_id: agent, exit };
+                        self.end(command, Ack::Completed { result }, effects);
+                    }
+                    Some(AgentFate::Ended { .. } | AgentFate::NeverRan) | None => {
+                        self.end(command, Ack::Completed { result: CommandResult::NotRunning }, effects);
+                    }
+                }
+            }
+            WorkOrder::Ping | WorkOrder::Status => {}
+        }
+    }
+
+    /// Stops what is in the way (the named agent, and whoever else lives in the role of a start), then goes on.
+    fn make_room(
+        &mut self,
+        command: &CommandId,
+        stop: Option<AgentId>,
+        target: Option<AgentId>,
+        then: Option<Box<StartOrder>>,
+        now: UnixMs,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut waiting = BTreeSet::new();
+        let started = then.as_ref().map(|start| &start.agent_id);
+        // A start that has happened is past making room.
+        if started.is_none_or(|agent| !self.agents.contains_key(agent)) {
+            let slot = then.as_ref().map(|start| Slot::new(&start.chatroom_id, &start.role));
+            for (id, agent) in &mut self.agents {
+                let named = stop.as_ref() == Some(id) || slot.as_ref() == Some(&agent.slot);
+                if named && agent.fate.is_alive() {
+                    waiting.insert(id.clone());
+                    if !std::mem::replace(&mut agent.stopping, true) {
+                        effects.push(Effect::Stop(id.clone()));
+                    }
+                }
+            }
+        }
+        let Some(job) = self.jobs.get_mut(command) else { return };
+        let clear = waiting.is_empty();
+        job.phase = Phase::Stopping { waiting, target, then };
+        if clear {
+            self.room_made(command, None, now, effects);
+        }
+    }
+
+    /// Nothing is in the way any more. `last` tells how the stopped agent ended.
+    fn room_made(
+        &mut self,
+        command: &CommandId,
+        last: Option<(AgentId, Option<AgentExit>)>,
+        now: UnixMs,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(job) = self.jobs.get_mut(command) else { return };
+        let Phase::Stopping { target, then, .. } = &mut job.phase else { return };
+        let (target, expires_at, resumed) = (target.take(), job.expires_at, job.resumed);
+        let Some(order) = then.take() else {
+            let result = match (target, last) {
+                (Some(agent_id), Some((_, Some(exit)))) => CommandResult::Stopped { agent_id, exit },
+                _ => CommandResult::NotRunning,
+            };
+            return self.end(command, Ack::Completed { result }, effects);
+        };
+        let happened = resumed || self.agents.contains_key(&order.agent_id);
+        let expired = self.is_expired(expires_at, now);
+        if !happened && let Some(failure) = refusal(expired, false, self.stopping) {
+            return self.end(command, Ack::Failed { failure }, effects);
+        }
+        let agent = order.agent_id.clone();
+        let slot = Slot::new(&order.chatroom_id, &order.role);
+        self.agents.entry(agent.clone()).or_insert(Agent {
+            slot,
+            fate: AgentFate::Starting,
+            stopping: false,
+            reported: false,
+        });
+        let not_after = match (expires_at, self.clock_offset_ms) {
+            (Some(at), Some(offset)) => at - offset + TOLERANCE_MS,
+            _ => UnixMs(i64::MIN),
+        };
+        if let Some(job) = self.jobs.get_mut(command) {
+            job.phase = Phase::Starting { agent };
+            effects.push(Effect::Start { command: command.clone(), order, not_after });
+        }
+    }
+
+    fn start_ended(&mut self, command: &CommandId, agent: &AgentId, outcome: StartOutcome, effects: &mut Vec<Effect>) {
+        let agent_id = agent.clone();
+        let ack = match outcome {
+            StartOutcome::Started { pid } => Ack::Completed { result: CommandResult::Started { agent_id, pid } },
+            StartOutcome::Lost => Ack::Completed { result: CommandResult::StartedThenLost { agent_id } },
+            StartOutcome::Failed(failure) => {
+                if let Some(known) = self.agents.get_mut(agent).filter(|known| known.fate == AgentFate::Starting) {
+                    known.fate = AgentFate::NeverRan;
+                    known.reported = true;
+                }
+                Ack::Failed { failure }
+            }
+        };
+        let waits = |job: &Job| matches!(&job.phase, Phase::Starting { agent: started } if started == agent);
+        if self.jobs.get(command).is_some_and(waits) {
+            self.end(command, ack, effects);
+        }
+        if self.stopping == Some(StopMode::EndAgents) {
+            self.stop_agent(agent, effects);
+        }
+    }
+
+    fn agent_ended(
+        &mut self,
+        agent: &AgentId,
+        end: Option<(AgentExit, UnixMs)>,
+        now: UnixMs,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(known) = self.agents.get_mut(agent).filter(|known| known.fate.is_alive()) else { return };
+        known.stopping = false;
+        known.fate = match &end {
+            Some((exit, at)) => AgentFate::Ended { exit: exit.clone(), at: *at },
+            None => AgentFate::NeverRan,
+        };
+        match known.report(agent) {
+            Some(report) => effects.push(Effect::ReportEnds(vec![report])),
+            None => known.reported = true,
+        }
+        let exit = end.map(|(exit, _)| exit);
+        for command in self.waiting_for(agent) {
+            let Some(Job { phase: Phase::Stopping { waiting, .. }, .. }) = self.jobs.get_mut(&command) else {
+                continue;
+            };
+            waiting.remove(agent);
+            if waiting.is_empty() {
+                self.room_made(&command, Some((agent.clone(), exit.clone())), now, effects);
+            }
+        }
+    }
+
+    fn stop_failed(&mut self, agent: &AgentId, reason: &str, effects: &mut Vec<Effect>) {
+        if let Some(known) = self.agents.get_mut(agent) {
+            known.stopping = false;
+        }
+        for command in self.waiting_for(agent) {
+            let failure = CommandFailure::new(FailureCode::StopFailed, format!("the agent would not end: {reason}"));
+            self.end(&command, Ack::Failed { failure }, effects);
+        }
+    }
+
+    /// The commands that wait for the end of an agent.
+    fn waiting_for(&self, agent: &AgentId) -> Vec<CommandId> {
+        let waits = |job: &Job| matches!(&job.phase, Phase::Stopping { waiting, .. } if waiting.contains(agent));
+        self.jobs.iter().filter(|(_, job)| waits(job)).map(|(command, _)| command.clone()).collect()
+    }
+
+    /// The agents that some command still has to do with.
+    fn waited_for(&self) -> BTreeSet<AgentId> {
+        let mut agents = BTreeSet::new();
+        for job in self.jobs.values() {
+            match &job.phase {
+                Phase::Stopping { waiting, .. } => agents.extend(waiting.iter().cloned()),
+                Phase::Starting { agent } => drop(agents.insert(agent.clone())),
+                Phase::Writing { order } => agents.extend(parts(order).0.cloned()),
+                _ => {}
+            }
+        }
+        agents
+    }
+
+    /// The command has its end: write it down, then tell it.
+    fn end(&mut self, command: &CommandId, ack: Ack, effects: &mut Vec<Effect>) {
+        if let Some(job) = self.jobs.get_mut(command) {
+            job.phase = Phase::Ending { ack: ack.clone() };
+            effects.push(Effect::WriteOutcome { command: command.clone(), ack });
+        }
+    }
+
+    /// The same for what may be done twice: nothing is written down.
+    fn end_unwritten(&mut self, command: &CommandId, result: CommandResult, effects: &mut Vec<Effect>) {
+        if let Some(job) = self.jobs.get_mut(command) {
+            job.phase = Phase::Ending { ack: Ack::Completed { result } };
+            self.tell(command, effects);
+        }
+    }
+
+    fn tell(&mut self, command: &CommandId, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(command) else { return };
+        let Phase::Ending { ack } = &job.phase else { return };
+        let ack = ack.clone();
+        job.phase = Phase::Telling { ack: ack.clone() };
+        effects.push(Effect::SendOutcome { command: command.clone(), ack });
+    }
+
+    fn acked(&mut self, command: &CommandId, answer: AckAnswer, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(command) else { return };
+        let Phase::Telling { ack } = &job.phase else { return };
+        match answer {
+            AckAnswer::Superseded => self.give_up(effects),
+            // The end of an earlier session's claim: claim it again to be heard.
+            AckAnswer::Stale if !job.claimed && self.offered.contains(command) => {
+                job.phase = Phase::Claiming { outcome: Some(ack.clone()) };
+                effects.push(Effect::Claim(command.clone()));
+            }
+            AckAnswer::Applied | AckAnswer::Stale => {
+                self.jobs.remove(command);
+                effects.push(Effect::Settle(command.clone()));
+            }
+        }
+    }
+
+    fn stop_unwanted(&mut self, agents: Vec<AgentId>, effects: &mut Vec<Effect>) {
+        for agent in agents {
+            // One that is being started has a command that says so; the answer is older than that.
+            let wanted = |job: &Job| matches!(&job.phase, Phase::Starting { agent: started } if *started == agent);
+            if !self.jobs.values().any(wanted) {
+                self.stop_agent(&agent, effects);
+            }
+        }
+    }
+
+    fn stop_agent(&mut self, agent: &AgentId, effects: &mut Vec<Effect>) {
+        if let Some(known) = self.agents.get_mut(agent).filter(|known| known.fate.is_alive() && !known.stopping) {
+            known.stopping = true;
+            effects.push(Effect::Stop(agent.clone()));
+        }
+    }
+
+    fn stop(&mut self, mode: StopMode, effects: &mut Vec<Effect>) {
+        self.stopping = Some(mode);
+        if mode == StopMode::EndAgents {
+            for agent in self.living() {
+                self.stop_agent(&agent, effects);
+            }
+        }
+    }
+
+    fn give_up(&mut self, effects: &mut Vec<Effect>) {
+        if !std::mem::replace(&mut self.superseded, true) {
+            effects.push(Effect::GiveUp);
+        }
+    }
+
+    fn is_expired(&self, expires_at: Option<UnixMs>, now: UnixMs) -> bool {
+        let at_server = now + self.clock_offset_ms.unwrap_or_default();
+        expires_at.is_some_and(|expires_at| at_server > expires_at + TOLERANCE_MS)
+    }
+}
+
+impl Job {
+    fn starts(&self) -> bool {
+        matches!(self.kind, "start-agent" | "restart-agent")
+    }
+
+    /// Whether others of the same role have to wait for it.
+    fn holds_slot(&self) -> bool {
+        match &self.phase {
+            Phase::Remembered | Phase::Queued | Phase::Ending { .. } | Phase::Telling { .. } => false,
+            Phase::Claiming { .. } => !self.overridden,
+            Phase::Writing { .. } | Phase::Stopping { .. } | Phase::Starting { .. } => true,
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        matches!(self.phase, Phase::Ending { .. } | Phase::Telling { .. })
+    }
+}
+
+impl Agent {
+    fn report(&self, agent_id: &AgentId) -> Option<AgentReport> {
+        let fact = match &self.fate {
+            AgentFate::Running { pid, started_at } => AgentFact::Running { pid: *pid, started_at: *started_at },
+            AgentFate::Ended { exit, at } => AgentFact::Exited { exit: exit.clone(), exited_at: *at },
+            AgentFate::Starting | AgentFate::NeverRan => return None,
+        };
+        Some(AgentReport { agent_id: agent_id.clone(), fact })
+    }
+}
+
+/// The agent that an order is about, and what it starts.
+fn parts(order: &WorkOrder) -> (Option<&AgentId>, Option<&StartOrder>) {
+    match order {
+        WorkOrder::Start(start) | WorkOrder::Restart { start, .. } => (Some(&start.agent_id), Some(start)),
+        WorkOrder::Stop { agent_id } => (agent_id.as_ref(), None),
+        WorkOrder::Ping | WorkOrder::Status => (None, None),
+    }
+}
+
+/// Why a command that has not begun is not begun any more, if so.
+fn refusal(expired: bool, overridden: bool, stopping: Option<StopMode>) -> Option<CommandFailure> {
+    if overridden {
+        let message = "a stop of the same role came before this had begun";
+        return Some(CommandFailure::new(FailureCode::Cancelled, message).hint("start it again if it is wanted"));
+    }
+    if expired {
+        let message = "its deadline passed before this machine could begin";
+        return Some(CommandFailure::new(FailureCode::Expired, message).hint("send it again"));
+    }
+    if stopping == Some(StopMode::EndAgents) {
+        let message = "the daemon of the machine was stopped before it could begin";
+        return Some(
+            CommandFailure::new(FailureCode::Cancelled, message).hint("start the daemon there, then send it again"),
+        );
+    }
+    None
+}
