@@ -124,21 +124,48 @@ pub struct Ended {
     pub stopped: bool,
 }
 
+/// Who may start the tool of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The host; or a daemon that took the claim so that no host can.
+    pub owner: ProcessId,
+    /// Why nobody will start the tool, when a daemon has taken the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<Refused>,
+}
+
 /// Everything that a run directory tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// What was prepared.
     pub prepared: Option<Prepared>,
-    /// Who took the claim: the host, or the daemon so that no host can.
-    pub claim: Option<ProcessId>,
+    /// Who took the claim.
+    pub claim: Option<Claim>,
     /// The start.
     pub started: Option<Started>,
     /// The refusal to start.
     pub refused: Option<Refused>,
     /// The end.
     pub ended: Option<Ended>,
+    /// Whether its owner wants it to end.
+    pub stop_wanted: bool,
     /// Whether the server has recorded the end.
     pub reported: bool,
+}
+
+impl Facts {
+    /// Why the tool was never started, if that is so.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Refused> {
+        self.refused.as_ref().or_else(|| self.claim.as_ref()?.fenced.as_ref())
+    }
+
+    /// The host, when one has the claim.
+    #[must_use]
+    pub fn host(&self) -> Option<&ProcessId> {
+        self.claim.as_ref().filter(|claim| claim.fenced.is_none()).map(|claim| &claim.owner)
+    }
 }
 
 /// The directory of one agent's life.
@@ -225,12 +252,30 @@ impl RunDir {
         serde_json::from_slice(&bytes).map_err(io::Error::other)
     }
 
-    /// Takes the claim for `owner`. False: somebody has it already.
+    /// Takes the claim for the host `owner`. False: somebody has it already.
     ///
     /// # Errors
     /// The directory cannot be written.
     pub fn take_claim(&self, owner: &ProcessId) -> io::Result<bool> {
-        let bytes = serde_json::to_vec(owner).map_err(io::Error::other)?;
+        self.claim(&Claim { owner: owner.clone(), fenced: None })
+    }
+
+    /// Takes the claim so that no host ever starts the tool, and says why. False: a host has it.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub fn fence(&self, owner: &ProcessId, why: &Refused) -> io::Result<bool> {
+        create_private_dir(&self.path)?;
+        let fenced = self.claim(&Claim { owner: owner.clone(), fenced: Some(why.clone()) })?;
+        if fenced {
+            self.remove_secrets();
+        }
+        Ok(fenced)
+    }
+
+    fn claim(&self, content: &Claim) -> io::Result<bool> {
+        let owner = &content.owner;
+        let bytes = serde_json::to_vec(content).map_err(io::Error::other)?;
         let claim = self.path.join("claim");
         // A link to a file with its content appears as a whole, where a file created in place is empty for an instant.
         let whole = self.path.join(format!(".claim.{}", owner.pid));
@@ -289,6 +334,14 @@ impl RunDir {
         }
     }
 
+    /// Notes that its owner wants it to end, before anything is done about it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put_stop_wanted(&self) -> io::Result<()> {
+        self.put("stop", &true)
+    }
+
     /// Notes that the server has recorded the end.
     ///
     /// # Errors
@@ -312,6 +365,7 @@ impl RunDir {
             started,
             refused,
             ended,
+            stop_wanted: self.path.join("stop").exists(),
             reported: self.path.join("reported").exists(),
         }
     }
@@ -405,6 +459,18 @@ mod tests {
         assert_eq!(won, 1);
         assert!(run.is_claimed());
         assert!(run.facts().claim.is_some());
+    }
+
+    #[test]
+    fn a_fence_is_a_claim_that_says_why() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::at(root.path().join("a1"));
+        let daemon = ProcessId { pid: 1, start_time: 1, boot_id: "b".to_owned() };
+        let why = Refused { code: FailureCode::Expired, message: "too late".to_owned() };
+        assert!(run.fence(&daemon, &why).unwrap());
+        assert!(!run.take_claim(&daemon).unwrap());
+        let facts = run.facts();
+        assert_eq!((facts.refusal(), facts.host()), (Some(&why), None));
     }
 
     #[test]

@@ -5,11 +5,17 @@
 //! is decided by the supervisor, which does no I/O; everything else here carries that out.
 
 pub mod control;
+mod detection;
+mod driver;
 pub mod failpoint;
 pub mod journal;
 pub mod lock;
+mod runs;
+mod session;
 pub mod state;
+mod steady;
 pub mod supervisor;
+mod tasks;
 
 pub use control::{BackgroundStart, ControlError, Status, start_background, status, stop};
 pub use lock::{DaemonLock, Holder, LockError, LockedBy};
@@ -17,8 +23,11 @@ pub use state::{Connection, DaemonState};
 
 use crate::{Home, ServerUrl};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What becomes of the agents when the daemon stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +149,7 @@ pub async fn run(
     shutdown: Shutdown,
     connection: watch::Sender<Connection>,
 ) -> Result<(), DaemonError> {
-    let _ = (home, options, shutdown, connection);
-    unimplemented!()
+    driver::run(home, options, shutdown, connection).await
 }
 
 /// Runs the daemon as a process of its own: SIGTERM and SIGINT stop it and its agents, SIGHUP and SIGUSR1 leave the
@@ -154,6 +162,44 @@ pub async fn run_process(
     options: Options,
     announcer: Option<control::Announcer>,
 ) -> Result<(), DaemonError> {
-    let _ = (home, options, announcer);
-    unimplemented!()
+    let shutdown = Shutdown::default();
+    let listening = obey_signals(shutdown.clone()).map_err(|error| DaemonError::Start {
+        message: format!("the daemon cannot listen to signals: {error}"),
+        hint: None,
+    })?;
+    let _listening = AbortOnDropHandle::new(tokio::spawn(listening));
+    let (connection, mut followed) = watch::channel(Connection::Connecting);
+    let announcer = Arc::new(Mutex::new(announcer));
+    let telling = Arc::clone(&announcer);
+    let _telling = AbortOnDropHandle::new(tokio::spawn(async move {
+        while followed.changed().await.is_ok() {
+            let connection = followed.borrow_and_update().clone();
+            if let Some(announcer) = telling.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+                announcer.tell_connection(&connection);
+            }
+        }
+    }));
+    let result = run(home, options, shutdown, connection).await;
+    if let (Err(error), Some(announcer)) = (&result, announcer.lock().unwrap_or_else(PoisonError::into_inner).as_mut()) {
+        announcer.tell(&control::StartReport::Failed { message: error.to_string(), hint: error.hint() });
+    }
+    result
+}
+
+/// Turns signals into wishes. Registered before it returns.
+fn obey_signals(shutdown: Shutdown) -> std::io::Result<impl Future<Output = ()>> {
+    let mut end = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let mut keep = [signal(SignalKind::hangup())?, signal(SignalKind::user_defined1())?];
+    Ok(async move {
+        let ([term, int], [hup, usr1]) = (&mut end, &mut keep);
+        loop {
+            let mode = tokio::select! {
+                _ = term.recv() => StopMode::EndAgents,
+                _ = int.recv() => StopMode::EndAgents,
+                _ = hup.recv() => StopMode::KeepAgents,
+                _ = usr1.recv() => StopMode::KeepAgents,
+            };
+            shutdown.request(mode);
+        }
+    })
 }

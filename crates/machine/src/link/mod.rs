@@ -4,7 +4,7 @@
 //! [`LinkEvent::Down`], [`LinkEvent::Up`] and the newest answer. Only the newest answer counts: a slow reader costs no memory.
 //! Mutations do not go over the link; they are HTTP calls. Proxies of the environment are not used by the link.
 
-mod backoff;
+pub(crate) mod backoff;
 mod driver;
 mod inbox;
 mod session;

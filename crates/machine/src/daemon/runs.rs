@@ -1,0 +1,532 @@
+//! The agents of this machine in the flesh: prepares run directories, starts hosts, watches and stops them, and finds
+//! everything again after a crash.
+//!
+//! Whether a tool may be started is decided by the claim of its run directory alone, so everything here may be repeated. An
+//! agent has ended when its host has, and nothing that carries its run id is alive.
+
+use super::failpoint;
+use super::steady::SteadyClock;
+use super::tasks::Tasks;
+use super::supervisor::{AgentFate, Event, KnownAgent, Slot, StartOutcome};
+use crate::agent::driver::{self, Request};
+use crate::agent::environment::{Surroundings, agent_environment};
+use crate::agent::process::{ProcessId, Signalled, kill_until_none, with_run_id};
+use crate::agent::run_dir::{Ended, Facts, LOG_LIMIT_BYTES, Prepared, Refused, RunDir, Spec};
+use crate::config::Config;
+use crate::credentials::AgentCredential;
+use crate::home::Home;
+use crate::tools::{Detection, registry};
+use crate::{ServerUrl, clock};
+use chatroom_protocol::UnixMs;
+use chatroom_protocol::agent::AgentExit;
+use chatroom_protocol::command::{CommandFailure, FailureCode, StartOrder};
+use chatroom_protocol::id::{AgentId, CommandId};
+use chatroom_protocol::tool::{ToolName, ToolStatus};
+use rustix::process::Signal;
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a host may take to tell whether its tool was started.
+const HOST_WAIT: Duration = Duration::from_secs(15);
+/// How long a host may take to stop its agent, before the daemon does it without the host.
+const STOP_WAIT: Duration = Duration::from_millis(6_500);
+/// How long killing what a host left behind may take.
+const SWEEP_LIMIT: Duration = Duration::from_secs(5);
+/// How long the first detection may take before a start goes on without it.
+const DETECTION_WAIT: Duration = Duration::from_secs(30);
+/// Between looks at facts that tell nothing of themselves.
+const LOOK: Duration = Duration::from_millis(20);
+/// Directories of runs that have ended are kept so long...
+const KEEP_MS: i64 = 7 * 24 * 60 * 60_000;
+/// ...and no more than so many of them.
+const KEEP_COUNT: usize = 200;
+
+/// What it takes to start agents.
+#[derive(Debug)]
+pub(super) struct Runs {
+    pub(super) home: Home,
+    pub(super) server: ServerUrl,
+    pub(super) cli_path: PathBuf,
+    pub(super) host_args: Vec<String>,
+    pub(super) settle: Duration,
+    pub(super) clock: SteadyClock,
+    pub(super) daemon: ProcessId,
+    pub(super) detection: watch::Receiver<Option<Arc<Detection>>>,
+    /// Woken when a tool turned out to be not as it was detected.
+    pub(super) detect_again: Arc<Notify>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) tasks: Tasks,
+    /// Agents whose end somebody waits for.
+    pub(super) watched: Mutex<HashSet<AgentId>>,
+}
+
+impl Runs {
+    /// Starts the agent of `order`, or finds out what became of its start if its claim is taken. Tells the outcome and
+    /// what follows from it as events; `spawned` hears of a new host.
+    pub(super) async fn start(
+        self: &Arc<Self>,
+        command: CommandId,
+        order: StartOrder,
+        not_after: UnixMs,
+        spawned: impl Fn(AgentId, ProcessId),
+    ) {
+        let agent = order.agent_id.clone();
+        let outcome = self.try_start(&command, &order, not_after, spawned).await;
+        let outcome = outcome.unwrap_or_else(StartOutcome::Failed);
+        if let StartOutcome::Failed(failure) = &outcome
+            && failure.code == FailureCode::ToolMissing
+        {
+            self.detect_again.notify_one();
+        }
+        self.tell(Event::StartEnded { command, agent, outcome }).await;
+    }
+
+    async fn try_start(
+        self: &Arc<Self>,
+        command: &CommandId,
+        order: &StartOrder,
+        not_after: UnixMs,
+        spawned: impl Fn(AgentId, ProcessId),
+    ) -> Result<StartOutcome, CommandFailure> {
+        let agent = &order.agent_id;
+        let run = RunDir::of(&self.home.agents_dir(), agent).ok_or_else(|| {
+            CommandFailure::new(FailureCode::Internal, "the server gave the agent an id that is no name for a directory")
+        })?;
+        let (child, run) = if run.is_claimed() {
+            // The claim of the command has made a new credential and revoked the one that the agent has.
+            if run.facts().ended.is_none() {
+                self.save_credential(&run, order).map_err(storage)?;
+            }
+            (None, run)
+        } else {
+            let run = match self.prepare(run.clone(), command, order).await {
+                Ok(run) => run,
+                Err(failure) => return self.give_up(&run, failure).await,
+            };
+            if self.clock.now() > not_after {
+                let failure = CommandFailure::new(FailureCode::Expired, "its deadline passed before this machine could begin");
+                return self.give_up(&run, failure.hint("send it again")).await;
+            }
+            failpoint::hit("before_spawn");
+            match self.spawn_host(&run) {
+                Ok(child) => {
+                    failpoint::hit("after_spawn");
+                    if let Some(host) = child.id().and_then(|pid| ProcessId::of(pid).ok()) {
+                        spawned(agent.clone(), host);
+                    }
+                    (Some(child), run)
+                }
+                Err(error) => {
+                    let message = format!("the process that keeps the agent cannot be started: {error}");
+                    return self.give_up(&run, CommandFailure::new(FailureCode::SpawnFailed, message)).await;
+                }
+            }
+        };
+        self.follow_start(child, &run, order).await
+    }
+
+    /// Makes everything that the host needs. Nothing of it is used until a host has the claim.
+    async fn prepare(&self, run: RunDir, command: &CommandId, order: &StartOrder) -> Result<RunDir, CommandFailure> {
+        let driver = driver::find(&order.tool)?;
+        let tool = registry::find(order.tool.as_str()).ok_or_else(|| {
+            CommandFailure::new(FailureCode::Unsupported, format!("this version of chatroom knows no tool {}", order.tool))
+        })?;
+        let detection = self.detection().await;
+        let program = program_of(&order.tool, &detection, &self.cli_path)?;
+        let config = Config::load(&self.home).map_err(|error| {
+            let message = format!("the settings of that machine's owner cannot be used: {error}");
+            CommandFailure::new(FailureCode::StorageFailed, message).hint("mend the file, then start the agent again")
+        })?;
+        let cwd = allowed_dir(Path::new(&order.working_dir), &config)?;
+        let request = Request { order, program: &program, cli: &self.cli_path };
+        let launch = driver.launch(&request)?;
+        let surroundings =
+            Surroundings { home: &self.home, config: &config, detection: &detection, server: &self.server };
+        let env = agent_environment(surroundings, tool, order, &launch, &run, std::env::vars_os());
+        let spec = Spec {
+            agent_id: order.agent_id.clone(),
+            program: launch.program,
+            args: launch.args,
+            env,
+            cwd,
+            stdin: launch.stdin,
+            log_limit_bytes: LOG_LIMIT_BYTES,
+        };
+        let prepared = Prepared {
+            agent_id: order.agent_id.clone(),
+            command_id: command.clone(),
+            chatroom_id: order.chatroom_id.clone(),
+            role: order.role.clone(),
+            tool: order.tool.clone(),
+            working_dir: order.working_dir.clone(),
+            prepared_at: clock::now(),
+        };
+        run.prepare(&prepared, &spec, &order.prompt).map_err(storage)?;
+        self.save_credential(&run, order).map_err(storage)?;
+        Ok(run)
+    }
+
+    fn save_credential(&self, run: &RunDir, order: &StartOrder) -> io::Result<()> {
+        let token = order.credential.as_str().into();
+        let (agent, room) = (order.agent_id.clone(), order.chatroom_id.clone());
+        AgentCredential::new(&self.server, token, agent, room, order.role.clone()).save(&run.credential())
+    }
+
+    /// Nobody is to start the tool: takes the claim for that. If a host has it, what came of that counts.
+    async fn give_up(&self, run: &RunDir, failure: CommandFailure) -> Result<StartOutcome, CommandFailure> {
+        let why = Refused { code: failure.code, message: failure.message.clone() };
+        match run.fence(&self.daemon, &why) {
+            Ok(true) => Err(failure),
+            Ok(false) => Ok(self.outcome_of(run).await),
+            // Without a directory no host has begun, and none can.
+            Err(_) => Err(failure),
+        }
+    }
+
+    fn spawn_host(&self, run: &RunDir) -> io::Result<Child> {
+        let log = OpenOptions::new().append(true).create(true).mode(0o600).open(run.host_log())?;
+        let mut command = Command::new(&self.cli_path);
+        command.args(&self.host_args).arg(run.path()).env_clear().current_dir("/");
+        if let Some(point) = std::env::var_os(failpoint::VARIABLE) {
+            command.env(failpoint::VARIABLE, point);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(false).spawn()
+    }
+
+    /// Waits until it is known whether the tool runs, and whether it fails at once.
+    async fn follow_start(
+        self: &Arc<Self>,
+        child: Option<Child>,
+        run: &RunDir,
+        order: &StartOrder,
+    ) -> Result<StartOutcome, CommandFailure> {
+        let agent = &order.agent_id;
+        if let Some(mut child) = child {
+            if let Some(mut output) = child.stdout.take() {
+                // The end of its output is the host's word that it has written down what came of the start.
+                let _ = timeout(HOST_WAIT, output.read_to_end(&mut Vec::new())).await;
+            }
+            if !run.is_claimed() {
+                let _ = child.start_kill();
+                let message = "the process that keeps the agent ended at its start";
+                let failure = CommandFailure::new(FailureCode::SpawnFailed, message)
+                    .hint("see host.log in the agent's directory below ~/.chatroom/agents");
+                return self.give_up(run, failure).await;
+            }
+            // Reaped by the runtime when it ends; watched by its descriptor, as every other host.
+            drop(child);
+        }
+        let outcome = self.outcome_of(run).await;
+        if let (StartOutcome::Started { pid }, Some(started)) = (&outcome, run.facts().started) {
+            self.tell(Event::AgentStarted { agent: agent.clone(), pid: *pid, started_at: started.started_at }).await;
+            failpoint::hit("after_started");
+        }
+        self.watch(agent, run);
+        if !matches!(outcome, StartOutcome::Started { .. }) {
+            if run.facts().refusal().is_none() {
+                // A host that tells nothing must not start its tool later.
+                let _ = self.try_stop(agent, run).await;
+            }
+            return Ok(outcome);
+        }
+        self.settled(run, order, outcome).await
+    }
+
+    /// Waits until the facts of a claimed run tell what came of its start.
+    async fn outcome_of(&self, run: &RunDir) -> StartOutcome {
+        let begun = Instant::now();
+        loop {
+            let facts = run.facts();
+            if let Some(refused) = facts.refusal() {
+                return StartOutcome::Failed(refused.to_failure());
+            }
+            if let Some(started) = &facts.started {
+                return StartOutcome::Started { pid: started.tool.pid };
+            }
+            // The start is written before the end, and the end before the host goes.
+            let host_is_gone = facts.host().is_none_or(|host| !host.is_alive());
+            if facts.ended.is_some() || (host_is_gone && run.facts() == facts) {
+                return StartOutcome::Lost;
+            }
+            if begun.elapsed() > HOST_WAIT {
+                return StartOutcome::Failed(CommandFailure::new(
+                    FailureCode::SpawnFailed,
+                    "the process that keeps the agent does not tell whether its tool was started",
+                ));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// A tool that exits with an error right after its start has failed to start.
+    async fn settled(
+        &self,
+        run: &RunDir,
+        order: &StartOrder,
+        outcome: StartOutcome,
+    ) -> Result<StartOutcome, CommandFailure> {
+        let settle_ms = i64::try_from(self.settle.as_millis()).unwrap_or(i64::MAX);
+        let facts = run.facts();
+        let Some(started) = &facts.started else { return Ok(outcome) };
+        let age_ms = clock::now().since(started.started_at);
+        if let Some(host) = facts.host().filter(|_| facts.ended.is_none() && age_ms < settle_ms) {
+            let left = Duration::from_millis((settle_ms - age_ms).unsigned_abs());
+            let _ = timeout(left, gone(host)).await;
+        }
+        let Some(ended) = run.facts().ended else { return Ok(outcome) };
+        let at_once = ended.exited_at.since(started.started_at) <= settle_ms && !ended.stopped;
+        let how = match ended.exit {
+            AgentExit::Code { code } if code != 0 => format!("with exit code {code}"),
+            AgentExit::Signal { signal } => format!("by signal {signal}"),
+            _ => return Ok(outcome),
+        };
+        if !at_once {
+            return Ok(outcome);
+        }
+        self.detect_again.notify_one();
+        let last = run.last_line().map(|line| format!(": {line}")).unwrap_or_default();
+        Err(CommandFailure::new(FailureCode::ExitedAtOnce, format!("{} ended {how} right after its start{last}", order.tool))
+            .hint("see its output with `chatroom agent logs` on that machine"))
+    }
+
+    /// Tells the end of an agent once, when it comes.
+    pub(super) fn watch(self: &Arc<Self>, agent: &AgentId, run: &RunDir) {
+        if !self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(agent.clone()) {
+            return;
+        }
+        let (runs, agent, run) = (Arc::clone(self), agent.clone(), run.clone());
+        self.tasks.spawn(async move {
+            if let Some(host) = run.facts().host() {
+                gone(host).await;
+            }
+            let end = runs.end_of(&agent, &run).await;
+            runs.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&agent);
+            runs.tell(Event::AgentEnded { agent, end }).await;
+        });
+    }
+
+    /// How a run has ended whose host is gone. A host that was killed leaves processes behind; they are ended here.
+    async fn end_of(&self, agent: &AgentId, run: &RunDir) -> Option<(AgentExit, UnixMs)> {
+        let mut told = false;
+        loop {
+            let (swept, run) = (agent.clone(), run.clone());
+            let end = spawn_blocking(move || end_of(&swept, &run)).await;
+            match end {
+                Ok(Ok(end)) => return end,
+                Ok(Err(error)) => {
+                    tracing::warn!(agent.id = %agent, %error, "an agent without a host would not end");
+                    if !std::mem::replace(&mut told, true) {
+                        let reason = error.to_string();
+                        self.tell(Event::StopFailed { agent: agent.clone(), reason }).await;
+                    }
+                }
+                Err(error) => tracing::error!(agent.id = %agent, %error, "the end of an agent cannot be found out"),
+            }
+            sleep(Duration::from_secs(5)).await;
+        }
+    }
+
+    /// Stops an agent. Its end is told by whoever watches it.
+    pub(super) async fn stop(self: &Arc<Self>, agent: AgentId) {
+        let Some(run) = RunDir::of(&self.home.agents_dir(), &agent) else { return };
+        if let Err(reason) = self.try_stop(&agent, &run).await {
+            self.tell(Event::StopFailed { agent, reason }).await;
+        }
+    }
+
+    async fn try_stop(self: &Arc<Self>, agent: &AgentId, run: &RunDir) -> Result<(), String> {
+        let why = Refused { code: FailureCode::Cancelled, message: "it was stopped before it had begun".to_owned() };
+        // Nobody has begun to start it, and now nobody can.
+        if run.fence(&self.daemon, &why).map_err(|error| error.to_string())? {
+            self.tell(Event::AgentEnded { agent: agent.clone(), end: None }).await;
+            return Ok(());
+        }
+        run.put_stop_wanted().map_err(|error| error.to_string())?;
+        let facts = run.facts();
+        let Some(host) = facts.host() else {
+            self.watch(agent, run);
+            return Ok(());
+        };
+        match host.signal_exact(Signal::TERM) {
+            Ok(Signalled::Sent) => {
+                if timeout(STOP_WAIT, gone(host)).await.is_err() {
+                    tracing::warn!(agent.id = %agent, "the host of an agent did not end in time and is killed");
+                    host.signal_exact(Signal::KILL).map_err(|error| error.to_string())?;
+                }
+            }
+            Ok(Signalled::Gone) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+        self.watch(agent, run);
+        Ok(())
+    }
+
+    async fn detection(&self) -> Arc<Detection> {
+        let mut detection = self.detection.clone();
+        let found = timeout(DETECTION_WAIT, detection.wait_for(Option::is_some)).await;
+        match found {
+            Ok(Ok(found)) => found.clone().unwrap_or_else(nothing_detected),
+            _ => nothing_detected(),
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        // Without a listener the daemon has ended; the run directory tells the next one.
+        let _ = self.events.send(event).await;
+    }
+}
+
+fn nothing_detected() -> Arc<Detection> {
+    let spawn_path = std::env::var("PATH").unwrap_or_default();
+    Arc::new(Detection { reports: Vec::new(), spawn_path, environment: Default::default() })
+}
+
+/// Waits until a process is gone.
+pub(super) async fn gone(process: &ProcessId) {
+    match process.watch() {
+        Ok(None) => return,
+        Ok(Some(descriptor)) => {
+            #[allow(deprecated)] // Sound here: the descriptor is owned. Its replacement is an unsafe function.
+            if let Ok(descriptor) = AsyncFd::new(descriptor)
+                && descriptor.readable().await.is_ok()
+            {
+                return;
+            }
+        }
+        Err(_) => {}
+    }
+    // No such descriptors here, or no more of them.
+    while process.is_alive() {
+        sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// What the run directories tell of agents, for a daemon that begins. Ends what a dead host left behind; removes what is old.
+/// Blocks the thread.
+pub(super) fn take_stock(home: &Home, now: UnixMs) -> Vec<KnownAgent> {
+    let mut known = Vec::new();
+    let mut old = Vec::new();
+    let entries = std::fs::read_dir(home.agents_dir()).into_iter().flatten().flatten();
+    for agent in entries.filter_map(|entry| entry.file_name().into_string().ok()).map(AgentId::from) {
+        let Some(run) = RunDir::of(&home.agents_dir(), &agent) else { continue };
+        let mut facts = run.facts();
+        let Some(prepared) = facts.prepared.clone() else {
+            // A fence of something that was never prepared, or torn: nothing to tell.
+            old.push((UnixMs(0), run));
+            continue;
+        };
+        if facts.claim.is_none() {
+            // A host may be on its way to the claim; a command that is still open will find out.
+            if now.since(prepared.prepared_at) > KEEP_MS {
+                old.push((UnixMs(0), run));
+            }
+            continue;
+        }
+        let host_is_gone = facts.host().is_some_and(|host| !host.is_alive());
+        if host_is_gone && facts.ended.is_none() && facts.refusal().is_none() {
+            if let Err(error) = end_of(&agent, &run) {
+                tracing::warn!(agent.id = %agent, %error, "an agent without a host would not end");
+            }
+            facts = run.facts();
+        }
+        let fate = fate_of(&facts);
+        let reported = facts.reported || fate == AgentFate::NeverRan;
+        if !fate.is_alive() && reported {
+            let at = facts.ended.as_ref().map_or(prepared.prepared_at, |ended| ended.exited_at);
+            old.push((at, run));
+        }
+        known.push(KnownAgent { agent, slot: Slot::new(&prepared.chatroom_id, &prepared.role), fate, reported });
+    }
+    old.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    for (number, (at, run)) in old.into_iter().enumerate() {
+        if number >= KEEP_COUNT || now.since(at) > KEEP_MS {
+            let _ = std::fs::remove_dir_all(run.path());
+        }
+    }
+    known
+}
+
+fn fate_of(facts: &Facts) -> AgentFate {
+    if facts.refusal().is_some() {
+        return AgentFate::NeverRan;
+    }
+    match (&facts.ended, &facts.started) {
+        (Some(Ended { exit, exited_at, .. }), _) => AgentFate::Ended { exit: exit.clone(), at: *exited_at },
+        (None, Some(started)) => AgentFate::Running { pid: started.tool.pid, started_at: started.started_at },
+        (None, None) => AgentFate::Starting,
+    }
+}
+
+/// How a run has ended whose host is gone; none when its tool was never started. Blocks the thread.
+fn end_of(agent: &AgentId, run: &RunDir) -> io::Result<Option<(AgentExit, UnixMs)>> {
+    let facts = run.facts();
+    if facts.refusal().is_some() {
+        return Ok(None);
+    }
+    if let Some(ended) = facts.ended {
+        return Ok(Some((ended.exit, ended.exited_at)));
+    }
+    if !kill_until_none(|| with_run_id(agent), || (), SWEEP_LIMIT) {
+        return Err(io::Error::other("some of its processes are still alive"));
+    }
+    let exit = if facts.stop_wanted { AgentExit::Stopped } else { AgentExit::Lost };
+    let ended = Ended { exit, exited_at: clock::now(), stopped: facts.stop_wanted };
+    run.finish(&ended)?;
+    Ok(Some((ended.exit, ended.exited_at)))
+}
+
+/// The program of a tool, as it was detected.
+fn program_of(tool: &ToolName, detection: &Detection, cli: &Path) -> Result<PathBuf, CommandFailure> {
+    if tool.as_str() == registry::ECHO {
+        return Ok(cli.to_owned());
+    }
+    let missing = |message: String| CommandFailure::new(FailureCode::ToolMissing, message);
+    let Some(report) = detection.reports.iter().find(|report| report.name == *tool) else {
+        return Err(missing(format!("{tool} was not found on this machine")));
+    };
+    match (&report.status, &report.path) {
+        (ToolStatus::Ok { .. } | ToolStatus::NotSignedIn { .. }, Some(path)) => Ok(PathBuf::from(path)),
+        (ToolStatus::Broken { reason, repair }, _) => {
+            Err(missing(format!("{tool} does not run on this machine: {reason}")).hint(repair.clone()))
+        }
+        (ToolStatus::Missing { repair }, _) => {
+            Err(missing(format!("{tool} is not installed on this machine")).hint(repair.clone()))
+        }
+        (_, None) => Err(missing(format!("{tool} was not found on this machine"))),
+    }
+}
+
+/// The directory to work in, if the machine's owner lets agents work there.
+fn allowed_dir(dir: &Path, config: &Config) -> Result<PathBuf, CommandFailure> {
+    let Some(allowed) = &config.allowed_dirs else { return Ok(dir.to_owned()) };
+    let real = dir.canonicalize().map_err(|error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => FailureCode::WorkingDirMissing,
+            _ => FailureCode::WorkingDirDenied,
+        };
+        CommandFailure::new(code, format!("the working directory {} cannot be used: {error}", dir.display()))
+    })?;
+    if allowed.iter().filter_map(|allowed| allowed.canonicalize().ok()).any(|allowed| real.starts_with(allowed)) {
+        return Ok(real);
+    }
+    let message = format!("the owner of this machine does not let agents work in {}", dir.display());
+    Err(CommandFailure::new(FailureCode::WorkingDirDenied, message)
+        .hint("choose another directory, or add it to allowed_dirs in ~/.chatroom/config.toml there"))
+}
+
+fn storage(error: io::Error) -> CommandFailure {
+    CommandFailure::new(FailureCode::StorageFailed, format!("the agent's directory cannot be written: {error}"))
+        .hint("free some disk space there, and see that ~/.chatroom belongs to you")
+}
