@@ -71,7 +71,8 @@ pub(super) async fn run(
     let clock = SteadyClock::start();
     let about =
         MachineStatus { hostname, cli_version: VERSION.to_owned(), pid: std::process::id(), agents: Vec::new() };
-    let adopted: Vec<_> = agents.iter().filter(|known| known.fate.is_alive()).map(|known| known.agent.clone()).collect();
+    let adopted: Vec<_> =
+        agents.iter().filter(|known| known.fate.is_alive()).map(|known| known.agent.clone()).collect();
     let supervisor = Supervisor::new(about, journal.live(), agents);
 
     let tasks = Tasks::default();
@@ -200,7 +201,16 @@ async fn begin(home: &Home, options: &Options) -> Result<Begun, DaemonError> {
         let agents = runs::take_stock(&home, clock::now());
         let process = ProcessId::current().map_err(system)?;
         let boot_id = boot_id().map_err(system)?;
-        Ok(Begun { lock, server, machine_id: machine.machine_id, hostname: machine.hostname, journal, agents, boot_id, process })
+        Ok(Begun {
+            lock,
+            server,
+            machine_id: machine.machine_id,
+            hostname: machine.hostname,
+            journal,
+            agents,
+            boot_id,
+            process,
+        })
     });
     begun.await.map_err(|error| DaemonError::Start { message: error.to_string(), hint: None })?
 }
@@ -267,9 +277,19 @@ impl Actor {
     fn take_in(&mut self, event: Event) -> bool {
         let effects = self.supervisor.handle(event, self.hands.clock.now());
         let living = self.supervisor.living();
-        self.living.send_if_modified(|now| *now != living && { *now = living.clone(); true });
+        self.living.send_if_modified(|now| {
+            *now != living && {
+                *now = living.clone();
+                true
+            }
+        });
         let inventory = self.supervisor.inventory();
-        self.inventory.send_if_modified(|now| *now != inventory && { *now = inventory; true });
+        self.inventory.send_if_modified(|now| {
+            *now != inventory && {
+                *now = inventory;
+                true
+            }
+        });
         for effect in effects {
             if effect == Effect::GiveUp {
                 return false;
@@ -290,9 +310,10 @@ impl Hands {
             | Effect::Start { command, .. }
             | Effect::WriteOutcome { command, .. }
             | Effect::SendOutcome { command, .. } => Some(Event::Broke { command: command.clone() }),
-            Effect::Stop(agent) => {
-                Some(Event::StopFailed { agent: agent.clone(), reason: "the daemon failed while it stopped it".to_owned() })
-            }
+            Effect::Stop(agent) => Some(Event::StopFailed {
+                agent: agent.clone(),
+                reason: "the daemon failed while it stopped it".to_owned(),
+            }),
             Effect::Settle(_) | Effect::ReportEnds(_) | Effect::GiveUp => None,
         };
         let events = self.events.clone();

@@ -180,7 +180,8 @@ pub async fn run_process(
         }
     }));
     let result = run(home, options, shutdown, connection).await;
-    if let (Err(error), Some(announcer)) = (&result, announcer.lock().unwrap_or_else(PoisonError::into_inner).as_mut()) {
+    if let (Err(error), Some(announcer)) = (&result, announcer.lock().unwrap_or_else(PoisonError::into_inner).as_mut())
+    {
         announcer.tell(&control::StartReport::Failed { message: error.to_string(), hint: error.hint() });
     }
     result

@@ -6,8 +6,8 @@
 
 use super::failpoint;
 use super::steady::SteadyClock;
-use super::tasks::Tasks;
 use super::supervisor::{AgentFate, Event, KnownAgent, Slot, StartOutcome};
+use super::tasks::Tasks;
 use crate::agent::driver::{self, Request};
 use crate::agent::environment::{Surroundings, agent_environment};
 use crate::agent::process::{ProcessId, Signalled, kill_until_none, with_run_id};
@@ -102,7 +102,10 @@ impl Runs {
     ) -> Result<StartOutcome, CommandFailure> {
         let agent = &order.agent_id;
         let run = RunDir::of(&self.home.agents_dir(), agent).ok_or_else(|| {
-            CommandFailure::new(FailureCode::Internal, "the server gave the agent an id that is no name for a directory")
+            CommandFailure::new(
+                FailureCode::Internal,
+                "the server gave the agent an id that is no name for a directory",
+            )
         })?;
         let (child, run) = if run.is_claimed() {
             // The claim of the command has made a new credential and revoked the one that the agent has.
@@ -116,7 +119,8 @@ impl Runs {
                 Err(failure) => return self.give_up(&run, failure).await,
             };
             if self.clock.now() > not_after {
-                let failure = CommandFailure::new(FailureCode::Expired, "its deadline passed before this machine could begin");
+                let failure =
+                    CommandFailure::new(FailureCode::Expired, "its deadline passed before this machine could begin");
                 return self.give_up(&run, failure.hint("send it again")).await;
             }
             failpoint::hit("before_spawn");
@@ -141,7 +145,10 @@ impl Runs {
     async fn prepare(&self, run: RunDir, command: &CommandId, order: &StartOrder) -> Result<RunDir, CommandFailure> {
         let driver = driver::find(&order.tool)?;
         let tool = registry::find(order.tool.as_str()).ok_or_else(|| {
-            CommandFailure::new(FailureCode::Unsupported, format!("this version of chatroom knows no tool {}", order.tool))
+            CommandFailure::new(
+                FailureCode::Unsupported,
+                format!("this version of chatroom knows no tool {}", order.tool),
+            )
         })?;
         let detection = self.detection().await;
         let program = program_of(&order.tool, &detection, &self.cli_path)?;
@@ -297,8 +304,11 @@ impl Runs {
         }
         self.detect_again.notify_one();
         let last = run.last_line().map(|line| format!(": {line}")).unwrap_or_default();
-        Err(CommandFailure::new(FailureCode::ExitedAtOnce, format!("{} ended {how} right after its start{last}", order.tool))
-            .hint("see its output with `chatroom agent logs` on that machine"))
+        Err(CommandFailure::new(
+            FailureCode::ExitedAtOnce,
+            format!("{} ended {how} right after its start{last}", order.tool),
+        )
+        .hint("see its output with `chatroom agent logs` on that machine"))
     }
 
     /// Tells the end of an agent once, when it comes.
@@ -510,7 +520,9 @@ fn program_of(tool: &ToolName, detection: &Detection, cli: &Path) -> Result<Path
 
 /// The directory to work in, if the machine's owner lets agents work there.
 fn allowed_dir(dir: &Path, config: &Config) -> Result<PathBuf, CommandFailure> {
-    let Some(allowed) = &config.allowed_dirs else { return Ok(dir.to_owned()) };
+    if config.allowed_dirs.is_none() {
+        return Ok(dir.to_owned());
+    }
     let real = dir.canonicalize().map_err(|error| {
         let code = match error.kind() {
             io::ErrorKind::NotFound => FailureCode::WorkingDirMissing,
@@ -518,7 +530,7 @@ fn allowed_dir(dir: &Path, config: &Config) -> Result<PathBuf, CommandFailure> {
         };
         CommandFailure::new(code, format!("the working directory {} cannot be used: {error}", dir.display()))
     })?;
-    if allowed.iter().filter_map(|allowed| allowed.canonicalize().ok()).any(|allowed| real.starts_with(allowed)) {
+    if config.allows_dir(&real) {
         return Ok(real);
     }
     let message = format!("the owner of this machine does not let agents work in {}", dir.display());

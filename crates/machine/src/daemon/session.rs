@@ -4,12 +4,12 @@
 //! What can pass by itself is waited for: a network that is away, a server that restarts. A credential that was revoked is
 //! replaced when somebody signs in anew; until then the daemon waits and its agents go on.
 
+use super::steady::SteadyClock;
 use super::supervisor::{Event, Offer};
 use super::{Connection, DaemonError};
 use crate::identity::{self, MachineFile};
 use crate::link::backoff::{self, Backoff};
 use crate::{CallError, Client, Home, Link, LinkEvent, Secret, ServerUrl, credentials};
-use super::steady::SteadyClock;
 use chatroom_protocol::agent::AgentReport;
 use chatroom_protocol::api::machines::{
     AckCommand, AckCommandArgs, GetPendingCommands, GetPendingCommandsArgs, OpenDaemonSession, OpenDaemonSessionArgs,
@@ -224,7 +224,9 @@ impl Sessions {
             Err(error) => {
                 if matches!(error.code(), Some(ErrorCode::Unauthenticated | ErrorCode::NotFound)) {
                     memory.refused = Some(token);
-                    return Err(Trouble::Later("the server does not take this machine's credential any more".to_owned()));
+                    return Err(Trouble::Later(
+                        "the server does not take this machine's credential any more".to_owned(),
+                    ));
                 }
                 return Err(passing(memory, error));
             }
@@ -242,7 +244,9 @@ impl Sessions {
 
     /// Registers this machine as the user who is signed in; gives the machine's new credential.
     async fn register(&self, memory: &Memory, login: Option<&Secret>) -> Result<Secret, Trouble> {
-        let Some(login) = login else { return Err(not_signed_in(memory, "nobody is signed in on this machine", &self.server)) };
+        let Some(login) = login else {
+            return Err(not_signed_in(memory, "nobody is signed in on this machine", &self.server));
+        };
         if memory.opened && memory.login.as_ref() == Some(login) {
             return Err(Trouble::Login("the server does not take this machine's credential any more".to_owned()));
         }
@@ -283,7 +287,9 @@ impl Sessions {
             let home = self.home.clone();
             let machine = match spawn_blocking(move || identity::load(&home)).await {
                 Ok(Ok(Some(machine))) => machine,
-                Ok(Ok(None)) => return Err(fatal("machine.json is gone".to_owned(), Some("start the daemon again".to_owned()))),
+                Ok(Ok(None)) => {
+                    return Err(fatal("machine.json is gone".to_owned(), Some("start the daemon again".to_owned())));
+                }
                 Ok(Err(error)) => return Err(fatal(error.to_string(), Some(error.hint()))),
                 Err(error) => return Err(Trouble::Later(error.to_string())),
             };

@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// A clock that only goes forward.
 #[derive(Clone, Copy, Debug)]
-pub struct SteadyClock {
+pub(super) struct SteadyClock {
     wall: UnixMs,
     boot_ms: i64,
 }
@@ -16,13 +16,13 @@ pub struct SteadyClock {
 impl SteadyClock {
     /// A clock that agrees with the wall clock now.
     #[must_use]
-    pub fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self { wall: clock::now(), boot_ms: since_boot_ms() }
     }
 
     /// The time now.
     #[must_use]
-    pub fn now(&self) -> UnixMs {
+    pub(super) fn now(&self) -> UnixMs {
         self.wall + (since_boot_ms() - self.boot_ms)
     }
 }

@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::{VERSION, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::tool::{ToolName, ToolReport, ToolStatus};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -134,11 +134,12 @@ impl Detector {
         let own = self.process.iter().find(|(name, _)| name == "PATH").and_then(|(_, path)| path.to_str());
         let spawn_path = join_paths(own.unwrap_or_default(), environment.path().unwrap_or_default());
 
-        let learnt: Vec<Learnt> = futures_util::stream::iter(registry::all())
-            .map(|spec| self.learn(spec, &spawn_path, &environment, &cache, now))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        // A list of boxed futures, not a closure: so a task that awaits this may move between threads.
+        let mut asked = Vec::new();
+        for spec in registry::all() {
+            asked.push(self.learn(spec, &spawn_path, &environment, &cache, now).boxed());
+        }
+        let learnt: Vec<Learnt> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
         let mut reports = Vec::with_capacity(learnt.len());
         for Learnt { report, notes } in learnt {
             reports.push(report);
