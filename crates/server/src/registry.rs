@@ -8,6 +8,7 @@ use crate::store::{Tx, WRITE_ATTEMPTS, idempotency};
 use crate::{clock, secret};
 use chatroom_protocol::{Callers, ErrorCode, Function, Kind, Refusal, UnixMs, value};
 use futures_util::future::BoxFuture;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,6 +44,8 @@ pub struct MutationCx {
 pub type QueryHandler<A, O> = for<'a> fn(&'a mut QueryCx, A) -> BoxFuture<'a, Result<O>>;
 /// A mutation's code.
 pub type MutationHandler<A, O> = for<'a> fn(&'a mut MutationCx, A) -> BoxFuture<'a, Result<O>>;
+/// Adds a type and what it is made of to a document's schemas.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 /// What a query's answer depends on, told before it is read.
 pub type Topics<A> = fn(&Caller, &A) -> Vec<Topic>;
 
@@ -98,6 +101,11 @@ pub struct Entry {
     pub secret: bool,
     /// One sentence.
     pub summary: &'static str,
+    /// The schema of the arguments.
+    pub args_schema: SchemaOf,
+    /// The schema of the answer.
+    pub output_schema: SchemaOf,
+    parse: fn(Value) -> Result<()>,
     code: Code,
 }
 
@@ -165,8 +173,17 @@ impl Registry {
     }
 
     fn add<F: Function>(&mut self, code: Code) {
-        let entry =
-            Entry { name: F::NAME, kind: F::KIND, callers: F::CALLERS, secret: F::SECRET, summary: F::SUMMARY, code };
+        let entry = Entry {
+            name: F::NAME,
+            kind: F::KIND,
+            callers: F::CALLERS,
+            secret: F::SECRET,
+            summary: F::SUMMARY,
+            args_schema: SchemaGenerator::subschema_for::<F::Args>,
+            output_schema: SchemaGenerator::subschema_for::<F::Output>,
+            parse: |args| typed::<F>(args).map(drop),
+            code,
+        };
         let before = self.entries.insert(F::NAME, entry);
         debug_assert!(before.is_none(), "{} is registered twice", F::NAME);
     }
@@ -211,6 +228,14 @@ impl Entry {
                 .hint("sign in with `chatroom auth login`")),
             _ => Err(Refusal::new(ErrorCode::Forbidden, format!("this kind of credential may not call {}", self.name))),
         }
+    }
+
+    /// Whether these arguments have the function's form.
+    ///
+    /// # Errors
+    /// `bad_request` with what is wrong.
+    pub fn check_args(&self, args: Value) -> Result<()> {
+        (self.parse)(args)
     }
 
     /// What a query's answer to these arguments depends on.
