@@ -39,6 +39,11 @@ enum Step {
         role: usize,
         slot: usize,
     },
+    /// Joins, then takes.
+    Enter {
+        role: usize,
+        slot: usize,
+    },
     /// Asks what is next and claims it.
     Take {
         role: usize,
@@ -83,8 +88,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let hand_over = || prop_oneof![4 => 0..2usize, 1 => 0..1000usize];
     let step = prop_oneof![
         3 => (0..2usize).prop_map(|role| Step::Send { role }),
-        3 => (0..2usize, 0..2usize).prop_map(|(role, slot)| Step::Join { role, slot }),
-        6 => (0..2usize, 0..2usize).prop_map(|(role, slot)| Step::Take { role, slot }),
+        1 => (0..2usize, 0..2usize).prop_map(|(role, slot)| Step::Join { role, slot }),
+        6 => (0..2usize, 0..2usize).prop_map(|(role, slot)| Step::Enter { role, slot }),
+        3 => (0..2usize, 0..2usize).prop_map(|(role, slot)| Step::Take { role, slot }),
         1 => (0..2usize, 0..2usize, some()).prop_map(|(role, slot, task)| Step::Claim { role, slot, task }),
         1 => (0..2usize).prop_map(|role| Step::Confirm { role }),
         3 => hand_over().prop_map(|hand_over| Step::Start { hand_over }),
@@ -95,7 +101,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => some().prop_map(|task| Step::Cancel { task }),
         2 => Just(Step::Expire),
     ];
-    prop::collection::vec(step, 1..60)
+    prop::collection::vec(step, 20..60)
 }
 
 /// Where a task stands in the model.
@@ -170,7 +176,7 @@ async fn no_interleaving_gives_two_holders_loses_order_or_ends_twice(world: Arc<
     let hub = Arc::new(Hub::new("queue"));
     let app = App::new(world.store.clone(), hub, functions::registry(), "queue".into(), "http://localhost".into());
     let app = Arc::new(app);
-    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 64, failure_persistence: None, ..Config::default() });
     let runtime = tokio::runtime::Handle::current();
     let held = tokio::task::block_in_place(|| {
         runner.run(&steps(), |steps| {
@@ -227,6 +233,10 @@ impl Queues {
                 self.made(sent.task_id, role);
             }
             Step::Join { role, slot } => self.join(role, slot).await,
+            Step::Enter { role, slot } => {
+                self.join(role, slot).await;
+                self.take(role, slot).await;
+            }
             Step::Take { role, slot } => self.take(role, slot).await,
             Step::Claim { role, slot, task } => {
                 if let (Some(waiter), false) = (self.slots[role][slot].clone(), self.tasks.is_empty()) {
