@@ -7,4 +7,5 @@ mod authorization;
 mod conformance;
 mod http;
 mod live;
+mod rooms;
 mod support;
