@@ -78,6 +78,7 @@ fn host(run: &RunDir) -> io::Result<()> {
         }
     };
     let started = tell_started(run, &tool);
+    run.remove_used();
     // A host that cannot tell of its tool must not let it run unseen.
     let stop_at_once = started.is_err();
     let mut tool = tool;

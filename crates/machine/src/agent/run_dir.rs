@@ -279,7 +279,7 @@ impl RunDir {
         let claim = self.path.join("claim");
         // A link to a file with its content appears as a whole, where a file created in place is empty for an instant.
         let whole = self.path.join(format!(".claim.{}", owner.pid));
-        fs::write(&whole, &bytes)?;
+        replace(&whole, &bytes)?;
         let linked = fs::hard_link(&whole, &claim);
         let _ = fs::remove_file(&whole);
         match linked {
@@ -329,7 +329,13 @@ impl RunDir {
 
     /// Removes the spec, the prompt and the credential.
     pub fn remove_secrets(&self) {
-        for path in [self.path.join("spec.json"), self.prompt(), self.credential()] {
+        self.remove_used();
+        let _ = fs::remove_file(self.credential());
+    }
+
+    /// Removes what is of no use once the tool was started: the spec with its environment, and the prompt.
+    pub fn remove_used(&self) {
+        for path in [self.path.join("spec.json"), self.prompt()] {
             let _ = fs::remove_file(path);
         }
     }
