@@ -35,8 +35,10 @@ use std::sync::Arc;
 
 /// Messages before a task that its brief shows.
 const BRIEF_MESSAGES: i64 = 10;
-/// Tasks that one answer lists: a room has at most a thousand that have not ended, and handoffs may add a few.
-const LISTED: i64 = 2000;
+/// Open tasks that one answer lists: all, for a room has at most a thousand.
+const LISTED_OPEN: i64 = 2000;
+/// Ended tasks that one answer lists: the newest.
+const LISTED_ENDED: i64 = 200;
 
 /// Lists this module's functions.
 pub fn register(registry: &mut Registry) {
@@ -61,7 +63,9 @@ async fn list(cx: &mut QueryCx, args: ListArgs) -> Result<Vec<Task>> {
     let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     let role = args.role.as_deref().map(|name| find_role(&room, name)).transpose()?;
     let role = role.map(|role| role.name.as_str());
-    Ok(tasks::list(&mut cx.tx, &room.chatroom_id, args.state, role, LISTED).await?)
+    let ended = matches!(args.state, Some(TaskState::Completed | TaskState::Cancelled));
+    let limit = if ended { LISTED_ENDED } else { LISTED_OPEN };
+    Ok(tasks::list(&mut cx.tx, &room.chatroom_id, args.state, role, limit).await?)
 }
 
 async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {

@@ -189,15 +189,14 @@ pub async fn set_gone(
     Ok(gone(tx, statement).await? > 0)
 }
 
-/// An agent has ended: its waiter waits no more.
+/// An agent has ended: its waiter waits no more. The row keeps whose it was, for the case that the agent turns out to live.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn clear_of_agent(tx: &mut Tx, agent_id: &AgentId, now: UnixMs) -> Result<u64> {
     let statement = sql::statement(
-        "UPDATE participants SET since = CASE WHEN waiting = 1 THEN $2 ELSE since END,
-                waiting = 0, agent_id = NULL, socket = NULL, replica = NULL
-         WHERE agent_id = $1 RETURNING chatroom_id",
+        "UPDATE participants SET waiting = 0, since = $2, socket = NULL, replica = NULL
+         WHERE agent_id = $1 AND waiting = 1 RETURNING chatroom_id",
     )
     .bind(agent_id.0.clone())
     .bind(now.0);

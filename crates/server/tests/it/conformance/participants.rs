@@ -159,8 +159,9 @@ async fn an_ended_agent_waits_no_more(world: Arc<World>) {
     assert!(waker.take().is_empty());
     assert_eq!(clear("agent", NOW + 1).await, 1);
     assert!(!waker.take().is_empty());
+    assert_eq!(clear("agent", NOW + 2).await, 0);
     let one = only(&world, &room).await;
-    assert_eq!((one.waiting, one.since, one.agent_id), (false, NOW + 1, None));
+    assert_eq!((one.waiting, one.since, one.agent_id), (false, NOW + 1, Some("agent".into())));
 }
 
 async fn what_a_dead_server_held_waits_no_more(world: Arc<World>) {
