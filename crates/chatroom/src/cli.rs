@@ -491,6 +491,7 @@ pub(crate) struct AgentHost {
 #[cfg(test)]
 mod tests {
     use super::Cli;
+    use chatroom_server::prompt::commands::Commands;
     use clap::{CommandFactory as _, Parser as _};
 
     #[test]
@@ -503,6 +504,25 @@ mod tests {
         let line = "chatroom agent start --chatroom-id=r --role=builder --tool=echo --dir=/tmp --timeout=5s --json";
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();
         assert!(cli.global.json);
+    }
+
+    #[test]
+    fn every_command_of_the_prompts_is_one_that_we_have() {
+        let room = "01981111-0000-7000-8000-000000000001".into();
+        let commands = Commands { cli: "chatroom", chatroom_id: &room, role: "builder" };
+        let task = "01981111-0000-7000-8000-000000000002".into();
+        let prompted = [
+            commands.wait(),
+            commands.started(&task, 1),
+            commands.complete(&task, 1),
+            commands.handoff(&task, 1, "user"),
+            commands.messages(None, 20),
+            commands.messages(Some(0), 1) + " --json",
+        ];
+        for command in prompted {
+            let line = command.lines().next().unwrap().split(" <<").next().unwrap();
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
     }
 
     #[test]
