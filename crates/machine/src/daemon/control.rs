@@ -297,6 +297,7 @@ mod tests {
             shell(r#"echo noise; echo '{"tell":"waiting","reason":"r"}'; echo '{"tell":"connected"}'; exec sleep 1"#);
         let pid = child.id();
         assert_eq!(await_start(child, Duration::from_secs(30)).unwrap(), BackgroundStart::Connected { pid });
+        let _ = crate::agent::process::ProcessId::of(pid).unwrap().signal_exact(Signal::KILL);
     }
 
     #[test]

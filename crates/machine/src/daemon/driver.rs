@@ -33,6 +33,8 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 /// Between heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Between looks for runs that are old.
+const DISCARD: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a stop may take that ends the agents; a host takes 6 s at most.
 const END_LIMIT: Duration = Duration::from_millis(9_000);
 /// How long it may take to tell the server once the agents have ended.
@@ -137,6 +139,7 @@ pub(super) async fn run(
         let _ = failed.send(error);
     });
     tasks.spawn(heartbeat(hands.clone()));
+    tasks.spawn(discard_old(home.clone()));
     tasks.spawn(detection::run(home.clone(), Arc::clone(&sessions), found, detected, detect_again));
     let state = DaemonState {
         pid: std::process::id(),
@@ -198,7 +201,7 @@ async fn begin(home: &Home, options: &Options) -> Result<Begun, DaemonError> {
         if let Some(damage) = damage {
             tracing::error!(bytes = damage.skipped_bytes, kept = %damage.kept.display(), "the journal was damaged");
         }
-        let agents = runs::take_stock(&home, clock::now());
+        let agents = runs::take_stock(&home);
         let process = ProcessId::current().map_err(system)?;
         let boot_id = boot_id().map_err(system)?;
         Ok(Begun {
@@ -431,6 +434,19 @@ async fn heartbeat(hands: Hands) {
             Ok(DaemonStatusOutcome::Superseded) => hands.tell(Event::Superseded).await,
             // The link tells of a server that is away, once.
             Err(error) => tracing::debug!(%error, "a heartbeat was lost"),
+        }
+    }
+}
+
+/// Keeps the directories of old runs from piling up.
+async fn discard_old(home: Home) {
+    let mut ticks = tokio::time::interval(DISCARD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let home = home.clone();
+        if let Err(error) = spawn_blocking(move || runs::discard_old(&home, clock::now())).await {
+            tracing::warn!(%error, "old runs are left");
         }
     }
 }

@@ -52,6 +52,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const KEEP_MS: i64 = 7 * 24 * 60 * 60_000;
 /// ...and no more than so many of them.
 const KEEP_COUNT: usize = 200;
+/// What was prepared and not used for so long belongs to no host that is still on its way.
+const UNUSED_MS: i64 = 60 * 60_000;
 
 /// What it takes to start agents.
 #[derive(Debug)]
@@ -84,10 +86,12 @@ impl Runs {
     ) {
         let agent = order.agent_id.clone();
         let outcome = self.try_start(&command, &order, not_after, spawned).await;
-        let outcome = outcome.unwrap_or_else(StartOutcome::Failed);
-        if let StartOutcome::Failed(failure) = &outcome
+        let mut outcome = outcome.unwrap_or_else(StartOutcome::Failed);
+        if let StartOutcome::Failed(failure) = &mut outcome
             && failure.code == FailureCode::ToolMissing
         {
+            let install = registry::find(order.tool.as_str()).map(|tool| tool.install.to_owned());
+            failure.hint = failure.hint.take().or(install.filter(|install| !install.is_empty()));
             self.detect_again.notify_one();
         }
         self.tell(Event::StartEnded { command, agent, outcome }).await;
@@ -423,27 +427,13 @@ pub(super) async fn gone(process: &ProcessId) {
     }
 }
 
-/// What the run directories tell of agents, for a daemon that begins. Ends what a dead host left behind; removes what is old.
-/// Blocks the thread.
-pub(super) fn take_stock(home: &Home, now: UnixMs) -> Vec<KnownAgent> {
+/// What the run directories tell of agents, for a daemon that begins. Ends what a dead host left behind. Blocks the thread.
+pub(super) fn take_stock(home: &Home) -> Vec<KnownAgent> {
     let mut known = Vec::new();
-    let mut old = Vec::new();
-    let entries = std::fs::read_dir(home.agents_dir()).into_iter().flatten().flatten();
-    for agent in entries.filter_map(|entry| entry.file_name().into_string().ok()).map(AgentId::from) {
-        let Some(run) = RunDir::of(&home.agents_dir(), &agent) else { continue };
+    for (agent, run) in directories(home) {
         let mut facts = run.facts();
-        let Some(prepared) = facts.prepared.clone() else {
-            // A fence of something that was never prepared, or torn: nothing to tell.
-            old.push((UnixMs(0), run));
-            continue;
-        };
-        if facts.claim.is_none() {
-            // A host may be on its way to the claim; a command that is still open will find out.
-            if now.since(prepared.prepared_at) > KEEP_MS {
-                old.push((UnixMs(0), run));
-            }
-            continue;
-        }
+        // Without a claim a host may be on its way to it; a command that is still open will find out.
+        let (Some(prepared), Some(_)) = (facts.prepared.clone(), &facts.claim) else { continue };
         let host_is_gone = facts.host().is_some_and(|host| !host.is_alive());
         if host_is_gone && facts.ended.is_none() && facts.refusal().is_none() {
             if let Err(error) = end_of(&agent, &run) {
@@ -453,19 +443,42 @@ pub(super) fn take_stock(home: &Home, now: UnixMs) -> Vec<KnownAgent> {
         }
         let fate = fate_of(&facts);
         let reported = facts.reported || fate == AgentFate::NeverRan;
-        if !fate.is_alive() && reported {
-            let at = facts.ended.as_ref().map_or(prepared.prepared_at, |ended| ended.exited_at);
-            old.push((at, run));
-        }
         known.push(KnownAgent { agent, slot: Slot::new(&prepared.chatroom_id, &prepared.role), fate, reported });
     }
-    old.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    for (number, (at, run)) in old.into_iter().enumerate() {
+    known
+}
+
+/// Removes the directories of runs that are over and told, when they are old or too many. Blocks the thread.
+pub(super) fn discard_old(home: &Home, now: UnixMs) {
+    let mut over = Vec::new();
+    for (_, run) in directories(home) {
+        let facts = run.facts();
+        let prepared_at = facts.prepared.as_ref().map_or(UnixMs(0), |prepared| prepared.prepared_at);
+        match (&facts.claim, &facts.ended) {
+            // Prepared for nothing, with its secrets.
+            (None, _) if now.since(prepared_at) > UNUSED_MS => over.push((UnixMs(0), run)),
+            (Some(_), Some(ended)) if facts.reported => over.push((ended.exited_at, run)),
+            (Some(_), _) if facts.refusal().is_some() => over.push((prepared_at, run)),
+            _ => {}
+        }
+    }
+    over.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    for (number, (at, run)) in over.into_iter().enumerate() {
         if number >= KEEP_COUNT || now.since(at) > KEEP_MS {
+            // What cannot be removed is tried again the next time.
             let _ = std::fs::remove_dir_all(run.path());
         }
     }
-    known
+}
+
+fn directories(home: &Home) -> impl Iterator<Item = (AgentId, RunDir)> {
+    let agents = home.agents_dir();
+    let entries = std::fs::read_dir(&agents).into_iter().flatten().flatten();
+    entries.filter_map(move |entry| {
+        let agent = AgentId::from(entry.file_name().into_string().ok()?);
+        let run = RunDir::of(&agents, &agent)?;
+        Some((agent, run))
+    })
 }
 
 fn fate_of(facts: &Facts) -> AgentFate {
@@ -542,3 +555,6 @@ fn storage(error: io::Error) -> CommandFailure {
     CommandFailure::new(FailureCode::StorageFailed, format!("the agent's directory cannot be written: {error}"))
         .hint("free some disk space there, and see that ~/.chatroom belongs to you")
 }
+
+#[cfg(test)]
+mod tests;
