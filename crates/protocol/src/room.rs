@@ -49,6 +49,18 @@ pub struct TeamRole {
     pub hands_to: Vec<String>,
 }
 
+impl TeamRole {
+    /// To whom the work of a task may go: where the role hands to, and back to whoever gave the task.
+    #[must_use]
+    pub fn targets<'a>(&'a self, from: &'a str) -> Vec<&'a str> {
+        let mut targets: Vec<&str> = self.hands_to.iter().map(String::as_str).collect();
+        if from != self.name && !targets.contains(&from) {
+            targets.push(from);
+        }
+        targets
+    }
+}
+
 /// A chatroom as its owner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -174,8 +174,9 @@ async fn complete(cx: &mut MutationCx, args: TaskArgs) -> Result<TaskWritten> {
 async fn handoff(cx: &mut MutationCx, args: HandoffArgs) -> Result<HandedOff> {
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
     text::check_content(&args.content)?;
-    let target = handoff_target(&room, &role, &args.next_role)?;
     let fence = fence(&cx.caller, &room, &role, &args.task_id, args.delivery);
+    let from = find_of_role(&mut cx.tx, &fence).await?.task.from_role;
+    let target = handoff_target(&room, &role, &from, &args.next_role)?;
     let message_id: MessageId = secret::new_id();
     let next_task_id: Option<TaskId> = (target != USER_ROLE).then(secret::new_id);
     let finished = tasks::finish(&mut cx.tx, &fence, Some(&message_id), next_task_id.as_ref(), cx.now).await?;
@@ -310,15 +311,16 @@ fn stale(row: &Row, fence: &Fence<'_>) -> Refusal {
     Refusal::new(ErrorCode::Stale, why).hint("nothing was changed; do not go on with this task, wait for the next one")
 }
 
-/// To whom a handoff goes: `user`, or a role that this one may hand to.
-fn handoff_target(room: &Chatroom, role: &TeamRole, name: &str) -> Result<String> {
+/// To whom a handoff goes: `user`, or a role that this one may hand to, or whoever gave the task.
+fn handoff_target(room: &Chatroom, role: &TeamRole, from: &str, name: &str) -> Result<String> {
     let name = name.trim().to_lowercase();
     if name != USER_ROLE {
         find_role(room, &name)?;
     }
-    if !role.hands_to.contains(&name) {
+    let targets = role.targets(from);
+    if !targets.contains(&name.as_str()) {
         return Err(Refusal::new(ErrorCode::Conflict, format!("{} does not hand to {name} in this team", role.name))
-            .hint(format!("hand to one of: {}", role.hands_to.join(", ")))
+            .hint(format!("hand to one of: {}", targets.join(", ")))
             .into());
     }
     Ok(name)

@@ -64,7 +64,7 @@ The text of the task (each line begins with `|`):
         before = before(brief),
         started = step(TO_START, &commands.started(&task.task_id, task.delivery)),
     );
-    for target in &subject.role.hands_to {
+    for target in subject.role.targets(&task.from_role) {
         text.push_str(&step(&to_hand_off(target), &commands.handoff(&task.task_id, task.delivery, target)));
         text.push('\n');
     }
