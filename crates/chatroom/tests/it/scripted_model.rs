@@ -24,6 +24,8 @@ pub(crate) enum Act {
 /// One part of a conversation, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
+    /// What the client told the model about itself, apart from the conversation.
+    System(String),
     /// What the person (or the program that started the agent) said.
     User(String),
     /// What the model did: the shell command, or nothing when it spoke.
@@ -146,6 +148,9 @@ impl Api {
 
     fn conversation(self, request: &Value) -> Vec<Turn> {
         let mut turns = Vec::new();
+        if let Some(system) = request.get("system") {
+            turns.push(Turn::System(flat(system)));
+        }
         for message in request["messages"].as_array().into_iter().flatten() {
             let content = &message["content"];
             match (message["role"].as_str().unwrap_or_default(), self) {
@@ -159,6 +164,7 @@ impl Api {
                     let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
                     turns.push(Turn::Model(arguments["command"].as_str().map(str::to_owned)));
                 }
+                ("system", _) => turns.push(Turn::System(flat(content))),
                 ("tool", _) => turns.push(Turn::Output(flat(content))),
                 ("user", _) => match content {
                     Value::Array(parts) => turns.extend(parts.iter().map(|part| match part["type"].as_str() {

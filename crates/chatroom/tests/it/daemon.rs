@@ -1,0 +1,106 @@
+//! `chatroom machine daemon`: one daemon for a machine, whatever happens to the one before.
+
+use crate::world::{ServerProcess, World, signal};
+use std::fs;
+
+/// A world that is signed in at a server of its own, without a daemon.
+fn signed_in(world: &World) -> ServerProcess {
+    let server = world.server();
+    world.sign_in(&server.url, &server.sign_in_link);
+    server
+}
+
+fn daemon_pid(world: &World) -> u32 {
+    fs::read_to_string(world.chatroom_dir().join("daemon.pid")).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_second_start_reports_already_running() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    world.line("machine daemon status").refused();
+    world.line("machine daemon start").ok();
+    let pid = daemon_pid(&world);
+    world.line("machine daemon start").refused().says(&format!("Error: daemon is already running (pid {pid})"));
+    let status = world.line("machine daemon status").ok();
+    assert!(status.stdout.contains(&format!("pid {pid}")) && status.stdout.contains("connected"), "{status:?}");
+    world.connected();
+    world.line("machine daemon stop").ok();
+    let status = world.line("machine daemon status").refused();
+    assert!(status.stdout.contains("not running"), "{status:?}");
+    world.line("machine daemon stop").ok();
+}
+
+#[test]
+fn a_killed_daemon_does_not_block_the_next_start() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    world.line("machine daemon start").ok();
+    let old = daemon_pid(&world);
+    signal(old, "KILL");
+    world.line("machine daemon start").ok();
+    assert_ne!(daemon_pid(&world), old);
+    world.connected();
+}
+
+#[test]
+fn an_unrelated_process_with_the_old_pid_does_not_block_a_start_and_is_not_stopped() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    world.line("machine daemon start").ok();
+    signal(daemon_pid(&world), "KILL");
+    let mut unrelated = world.command("/bin/sleep", ["300"]).start();
+    fs::write(world.chatroom_dir().join("daemon.pid"), format!("{}\n", unrelated.pid())).unwrap();
+    // What is told of the holder names the unrelated process, too.
+    let lock = world.chatroom_dir().join("daemon.lock");
+    let mut named: serde_json::Value = serde_json::from_slice(&fs::read(&lock).unwrap()).unwrap();
+    named["process"]["pid"] = unrelated.pid().into();
+    fs::write(&lock, named.to_string()).unwrap();
+    world.line("machine daemon stop").ok();
+    world.line("machine daemon status").refused();
+    world.line("machine daemon start").ok();
+    world.connected();
+    assert!(!unrelated.has_ended());
+}
+
+#[test]
+fn of_two_starts_at_the_same_instant_one_wins() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    let both = [world.line("machine daemon start").start(), world.line("machine daemon start").start()];
+    let mut codes: Vec<i32> = both.into_iter().map(|start| start.done().code).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, [0, 1]);
+    world.line("machine daemon status").ok();
+}
+
+#[test]
+fn a_restart_keeps_the_agents_and_a_stop_ends_them() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    world.line("machine daemon start").ok();
+    let room = world.room("solo");
+    let started =
+        world.line(&format!("agent start --chatroom-id={room} --role=builder --tool=echo --json")).ok().json();
+    let pid = u32::try_from(started["result"]["pid"].as_u64().unwrap()).unwrap();
+    let daemon = daemon_pid(&world);
+    world.line("machine daemon restart").ok();
+    assert_ne!(daemon_pid(&world), daemon);
+    assert!(world.processes().contains(&pid));
+    world.connected();
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "still there?"]).ok();
+    assert_eq!(world.answer(&room), "echo: still there?");
+    world.line("machine daemon stop").ok();
+    assert!(!world.processes().contains(&pid));
+}
+
+#[test]
+fn the_daemon_inside_up_says_so_when_it_is_to_be_stopped() {
+    let world = World::new();
+    let up = world.up();
+    let pid = up.process.pid();
+    world.line("machine daemon stop").refused().says("chatroom up");
+    world.line("machine daemon start").refused().says(&format!("(pid {pid})"));
+    let status = world.line("machine daemon status").ok();
+    assert!(status.stdout.contains("chatroom up"), "{status:?}");
+}

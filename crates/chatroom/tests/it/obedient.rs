@@ -1,0 +1,123 @@
+//! A model that understands nothing and obeys: it knows no id, no path and no command of ours. It looks for the fixed lines of
+//! the server's prompts ("To wait for a task, run:") and runs the fenced block after them, and it does what the quoted text of
+//! a task asks for. If one of those lines is missing, it does not know what to do and says so.
+
+use crate::scripted_model::{Act, Turn};
+
+/// What the text of a task says before the shell command that it wants.
+pub(crate) const ASK: &str = "Please run: ";
+
+/// What it says when nothing tells it what to do.
+pub(crate) const LOST: &str = "I do not know what to do.";
+
+/// The script.
+pub(crate) fn obey(turns: &[Turn]) -> Act {
+    obey_or_lost(turns).unwrap_or_else(|| Act::Say(LOST.to_owned()))
+}
+
+fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
+    // Without its role nobody works.
+    let prompt = turns.iter().find_map(|turn| match turn {
+        Turn::System(text) | Turn::User(text) if text.contains("# You are `") => Some(text.as_str()),
+        _ => None,
+    })?;
+    let Some(Turn::Output(last)) = turns.last() else {
+        // The first turn: the prompt says what comes first.
+        return block_after(prompt, "To wait for a task, run:").map(Act::Run);
+    };
+    if last.contains("no longer waiting") {
+        return Some(Act::Say("Another one waits in my place.".to_owned()));
+    }
+    let briefed = turns.iter().rposition(|turn| matches!(turn, Turn::Output(text) if text.contains("# Task for `")));
+    let Some(briefed) = briefed else {
+        return last
+            .contains("No task yet")
+            .then(|| block_after(last, "To wait for a task, run:"))
+            .flatten()
+            .map(Act::Run);
+    };
+    let Turn::Output(brief) = &turns[briefed] else { return None };
+    let said: Vec<&str> = turns[briefed..]
+        .iter()
+        .filter_map(|turn| if let Turn::Output(text) = turn { Some(text.as_str()) } else { None })
+        .collect();
+    match said.as_slice() {
+        // The task was just printed.
+        [_] => block_after(brief, "To say that you began, run:").map(Act::Run),
+        [_, _] => Some(Act::Run(wanted_command(brief)?)),
+        // The command of the task was just run: its output goes to whoever asked.
+        [_, _, output] => {
+            let from = between(brief, "\nFrom: `", "`")?;
+            let handoff = block_after(brief, &format!("To hand your work to `{from}`, run:"))?;
+            Some(Act::Run(handoff.replace("REPLACE THIS LINE WITH YOUR MESSAGE", &format!("done: {}", output.trim()))))
+        }
+        // Handed on; or waited again, without a task.
+        [.., last] => block_after(last, "To wait for a task, run:").map(Act::Run),
+        [] => None,
+    }
+}
+
+/// The shell command that the quoted text of a task asks for.
+fn wanted_command(brief: &str) -> Option<String> {
+    let quoted = brief.lines().skip_while(|line| !line.starts_with("The text of the task")).skip(1);
+    quoted
+        .take_while(|line| line.starts_with('|'))
+        .find_map(|line| line.split_once(ASK))
+        .map(|(_, command)| command.to_owned())
+}
+
+/// The fenced block that follows a line.
+fn block_after(text: &str, line: &str) -> Option<String> {
+    let mut lines = text.lines().skip_while(|found| found.trim() != line).skip(1);
+    if lines.next()?.trim() != "```sh" {
+        return None;
+    }
+    Some(lines.take_while(|line| line.trim() != "```").collect::<Vec<_>>().join("\n"))
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    text.split_once(start)?.1.split_once(end).map(|(found, _)| found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOST, block_after, obey};
+    use crate::scripted_model::{Act, Turn};
+
+    const PROMPT: &str = "# You are `builder`\n\nTo wait for a task, run:\n```sh\n/opt/x wait --role=builder\n```\n";
+    const BRIEF: &str = "waiting\n# Task for `builder`\nTask id: 7\nFrom: `user`\n\nThe text of the task (each line begins with `|`):\n\
+        | Please run: pwd; echo hi\n\nTo say that you began, run:\n```sh\nstart 7\n```\n\nTo hand your work to `user`, run:\n```sh\n\
+        hand <<'E'\nREPLACE THIS LINE WITH YOUR MESSAGE\nE\n```\n";
+
+    fn run(command: &str) -> Act {
+        Act::Run(command.to_owned())
+    }
+
+    #[test]
+    fn it_goes_from_line_to_line() {
+        let mut turns = vec![Turn::System("other words".to_owned()), Turn::User(PROMPT.to_owned())];
+        let mut tell = |output: &str| {
+            turns.extend([Turn::Model(None), Turn::Output(output.to_owned())]);
+            obey(&turns)
+        };
+        assert_eq!(tell("No task yet\n\nTo wait for a task, run:\n```sh\nwait\n```"), run("wait"));
+        assert_eq!(tell(BRIEF), run("start 7"));
+        assert_eq!(tell("task 7 is in progress"), run("pwd; echo hi"));
+        assert_eq!(tell("/work\nhi\n"), run("hand <<'E'\ndone: /work\nhi\nE"));
+        assert_eq!(tell("handed on\n\nTo wait for a task, run:\n```sh\nwait again\n```\n"), run("wait again"));
+        assert_eq!(tell(BRIEF), run("start 7"));
+    }
+
+    #[test]
+    fn without_its_line_it_is_lost() {
+        for line in PROMPT.lines().filter(|line| !line.is_empty()) {
+            let broken = PROMPT.replacen(line, "", 1);
+            let act = obey(&[Turn::User(broken)]);
+            let expected = if line.starts_with("/opt") { run("") } else { Act::Say(LOST.to_owned()) };
+            if line != "```" {
+                assert_eq!(act, expected, "without {line:?}");
+            }
+        }
+        assert_eq!(block_after("To x:\nno fence", "To x:"), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! The real OpenCode and the real Claude Code, against a scripted model that only obeys what our prompts and our CLI print.
+
+use crate::obedient::{ASK, LOST, obey};
+use crate::scripted_model::{Act, ScriptedModel};
+use crate::world::{World, eventually};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where `scripts/agent-clis` installs.
+fn agent_clis() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
+        |dir| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(dir),
+    );
+    let dir = target.join("agent-clis");
+    assert!(dir.join("stamp").exists(), "the agent CLIs are not installed: run scripts/agent-clis");
+    dir.canonicalize().unwrap()
+}
+
+/// A world whose PATH has one real agent CLI, configured for the scripted model.
+fn world_with(tool: &str, model: &ScriptedModel) -> World {
+    let mut world = World::new();
+    let clis = agent_clis();
+    let node = clis.join("node/node_modules/.bin/node");
+    std::os::unix::fs::symlink(node, world.root().join("tools/node")).unwrap();
+    std::os::unix::fs::symlink(clis.join("node_modules/.bin").join(tool), world.root().join("tools").join(tool))
+        .unwrap();
+    let mut pass: Vec<&str> = Vec::new();
+    match tool {
+        "claude" => {
+            world.env("ANTHROPIC_BASE_URL", &model.url());
+            world.env("ANTHROPIC_API_KEY", "dummy");
+            world.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
+            world.env("DISABLE_AUTOUPDATER", "1");
+            // Claude Code refuses to run without questions as root, unless its user says that this is a sandbox.
+            world.env("IS_SANDBOX", "1");
+            pass.push("IS_SANDBOX");
+        }
+        "opencode" => {
+            let config = json!({
+                "autoupdate": false, "share": "disabled", "model": "scripted/model", "small_model": "scripted/model",
+                "enabled_providers": ["scripted"],
+                "provider": {"scripted": {
+                    "npm": "@ai-sdk/openai-compatible", "name": "Scripted",
+                    "options": {"baseURL": format!("{}/v1", model.url()), "apiKey": "dummy"},
+                    "models": {"model": {"name": "Scripted", "tool_call": true, "limit": {"context": 100_000, "output": 8_000}}},
+                }},
+            });
+            let file = world.root().join("opencode.json");
+            fs::write(&file, config.to_string()).unwrap();
+            world.env("OPENCODE_CONFIG", file.to_str().unwrap());
+            for name in
+                ["OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_LSP_DOWNLOAD"]
+            {
+                world.env(name, "1");
+            }
+        }
+        _ => panic!("no recipe for {tool}"),
+    }
+    fs::create_dir(world.chatroom_dir()).unwrap();
+    fs::write(world.chatroom_dir().join("config.toml"), format!("env_pass = {pass:?}\n")).unwrap();
+    world
+}
+
+/// The whole slice: started by `agent start`, in the right directory, waits, does the task's command, hands it back; then stops
+/// and leaves nothing.
+fn takes_a_task_and_hands_it_back(tool: &str) {
+    let model = ScriptedModel::start(obey);
+    let world = world_with(tool, &model);
+    let up = world.up();
+    let room = world.room("solo");
+    let dir = world.root().join("a project");
+    fs::create_dir(&dir).unwrap();
+    world
+        .chatroom([
+            "agent",
+            "start",
+            &format!("--chatroom-id={room}"),
+            "--role=builder",
+            &format!("--tool={tool}"),
+            &format!("--dir={}", dir.display()),
+            "--permission-mode=full",
+        ])
+        .ok();
+    let ask = format!("Two lines of text.\n{ASK}pwd > proof.txt; echo \"all $((20 + 22))\"");
+    world.chatroom(["send", &format!("--chatroom-id={room}"), &ask]).ok();
+    let answer = world.answer(&room);
+    assert_eq!(answer, "done: all 42", "{:#?}", model.acts());
+    let proof = fs::read_to_string(dir.join("proof.txt")).unwrap();
+    assert_eq!(Path::new(proof.trim()), dir.canonicalize().unwrap());
+    let commands: Vec<String> = model
+        .acts()
+        .into_iter()
+        .filter_map(|act| if let Act::Run(command) = act { Some(command) } else { None })
+        .collect();
+    assert!(commands[0].contains(" wait-for-task "), "{commands:#?}");
+    let tasks = world.line(&format!("task list --chatroom-id={room} --state=completed --json")).ok().json();
+    assert_eq!(tasks.as_array().unwrap().len(), 1);
+
+    // It waits again; a stop in the middle of its shell command leaves no process of it.
+    eventually("it waits again", || {
+        let room = world.line(&format!("room show --chatroom-id={room} --json")).ok().json();
+        room["participants"].as_array()?.iter().any(|waiter| waiter["waiting"] == true).then_some(())
+    });
+    assert!(model.acts().iter().all(|act| *act != Act::Say(LOST.to_owned())), "{:#?}", model.acts());
+    world.line(&format!("agent stop --chatroom-id={room} --role=builder")).ok();
+    assert_eq!(world.processes(), [up.process.pid()]);
+}
+
+#[test]
+fn real_opencode_takes_a_task_and_hands_it_back() {
+    takes_a_task_and_hands_it_back("opencode");
+}
+
+#[test]
+fn real_claude_code_takes_a_task_and_hands_it_back() {
+    takes_a_task_and_hands_it_back("claude");
+}
+
+/// Started by a person in a terminal, with the prompt by hand: tool and directory are remembered.
+fn joins_by_hand(tool: &str, args: &[&str]) {
+    let model = ScriptedModel::start(obey);
+    let world = world_with(tool, &model);
+    let _server = world.signed_in();
+    let room = world.room("solo");
+    world.chatroom(["send", &format!("--chatroom-id={room}"), &format!("{ASK}echo here > proof.txt")]).ok();
+    let prompt =
+        world.chatroom(["api", "messages.getInitPrompt", &json!({"chatroomId": room, "role": "builder"}).to_string()]);
+    let prompt = prompt.ok().json()["prompt"].as_str().unwrap().to_owned();
+    let agent = world.command(tool, args).stdin(&prompt).start();
+    assert_eq!(world.answer(&room), format!("done: {}", silence(tool)), "{:#?}", model.acts());
+    assert!(world.work().join("proof.txt").exists());
+    let configs =
+        world.chatroom(["api", "machines.getAgentConfigs", &json!({"chatroomId": room}).to_string()]).ok().json();
+    assert_eq!(configs[0]["tool"], tool, "{configs}");
+    assert_eq!(configs[0]["workingDir"].as_str(), world.work().canonicalize().unwrap().to_str());
+    drop(agent);
+}
+
+/// What a tool tells its model of a command that printed nothing.
+fn silence(tool: &str) -> &'static str {
+    if tool == "claude" { "(Bash completed with no output)" } else { "(no output)" }
+}
+
+#[test]
+fn real_opencode_started_by_hand_is_recognised_and_remembered() {
+    joins_by_hand("opencode", &["run", "--format", "json"]);
+}
+
+#[test]
+fn real_claude_code_started_by_hand_is_recognised_and_remembered() {
+    joins_by_hand("claude", &["-p", "--output-format", "stream-json", "--verbose", "--dangerously-skip-permissions"]);
+}
+
+/// Each line that an agent needs: without it, the obedient model is lost.
+#[test]
+fn a_prompt_without_one_of_its_lines_leaves_the_model_lost() {
+    use crate::scripted_model::Turn;
+    let world = World::new();
+    let _up = world.up();
+    let room = world.room("solo");
+    let args = json!({"chatroomId": room, "role": "builder"});
+    let prompt = world.chatroom(["api", "messages.getInitPrompt", &args.to_string()]).ok().json();
+    let prompt = prompt["prompt"].as_str().unwrap();
+    assert!(matches!(obey(&[Turn::User(prompt.to_owned())]), Act::Run(command) if command.contains("wait-for-task")));
+    for needed in ["# You are `builder`", "To wait for a task, run:"] {
+        let line = prompt.lines().find(|line| line.starts_with(needed)).unwrap();
+        let broken = prompt.replacen(line, "", 1);
+        assert_eq!(obey(&[Turn::User(broken)]), Act::Say(LOST.to_owned()), "without {needed:?}");
+    }
+}
