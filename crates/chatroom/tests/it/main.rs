@@ -1,13 +1,20 @@
 //! End-to-end tests: the real binary, an empty environment, a temporary home, everything on loopback.
 
+#![allow(clippy::unwrap_used)] // Everything here is a test: a panic is its answer.
+
+mod api;
 mod browser;
 mod commands;
+mod connection;
+mod crashes;
 mod daemon;
 mod obedient;
+mod proxy;
 mod real_agents;
 mod scripted_model;
 mod start;
 mod tidy;
 mod tour;
+mod up;
 mod waiting;
 mod world;

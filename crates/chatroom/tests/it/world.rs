@@ -340,7 +340,9 @@ impl Process {
             }
             if let Some(status) = self.child.try_wait().unwrap() {
                 // The reader may be a little behind.
-                self.reader.take().map(|reader| reader.join().unwrap());
+                if let Some(reader) = self.reader.take() {
+                    reader.join().unwrap();
+                }
                 assert!(
                     self.stdout().contains(text),
                     "{} ended ({status}) without `{text}`:\n{}{}",
