@@ -118,6 +118,31 @@ fn real_claude_code_takes_a_task_and_hands_it_back() {
     takes_a_task_and_hands_it_back("claude");
 }
 
+/// With `accept-edits` an agent runs our own CLI without asking, and nothing else.
+fn runs_our_cli_and_nothing_else(tool: &str) {
+    let model = ScriptedModel::start(obey);
+    let world = world_with(tool, &model);
+    let _up = world.up();
+    let room = world.room("solo");
+    world
+        .line(&format!("agent start --chatroom-id={room} --role=builder --tool={tool} --permission-mode=accept-edits"))
+        .ok();
+    world.chatroom(["send", &format!("--chatroom-id={room}"), &format!("{ASK}curl -V > proof.txt")]).ok();
+    let answer = world.answer(&room);
+    assert!(answer.starts_with("done: "), "{answer}");
+    assert!(!world.work().join("proof.txt").exists(), "{answer}");
+}
+
+#[test]
+fn real_opencode_with_accept_edits_runs_our_cli_and_nothing_else() {
+    runs_our_cli_and_nothing_else("opencode");
+}
+
+#[test]
+fn real_claude_code_with_accept_edits_runs_our_cli_and_nothing_else() {
+    runs_our_cli_and_nothing_else("claude");
+}
+
 /// Started by a person in a terminal, with the prompt by hand: tool and directory are remembered.
 fn joins_by_hand(tool: &str, args: &[&str]) {
     let model = ScriptedModel::start(obey);
