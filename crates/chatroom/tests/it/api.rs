@@ -22,7 +22,8 @@ impl Api {
     /// With a token, at an address.
     pub(crate) fn with_token(url: &str, token: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // A kept connection would be a dead one after a restart of the server.
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
         Self { runtime, client, url: url.to_owned(), token: token.to_owned() }
     }
 

@@ -100,7 +100,7 @@ fn the_daemon_inside_up_says_so_when_it_is_to_be_stopped() {
     let up = world.up();
     let pid = up.process.pid();
     world.line("machine daemon stop").refused().says("chatroom up");
-    world.line("machine daemon start").refused().says(&format!("(pid {pid})"));
+    world.line("machine daemon start").refused().says(&format!("(pid {pid}, inside `chatroom up`)"));
     let status = world.line("machine daemon status").ok();
     assert!(status.stdout.contains("chatroom up"), "{status:?}");
 }

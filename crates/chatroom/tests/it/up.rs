@@ -66,7 +66,9 @@ fn agents_outlive_a_killed_up_and_are_found_again() {
 #[test]
 fn a_login_at_another_server_is_kept() {
     let world = World::new();
-    let other = world.signed_in();
+    let elsewhere = World::new();
+    let other = elsewhere.server();
+    world.sign_in(&other.url, &other.sign_in_link);
     let up = world.up();
     assert!(world.line("auth status").ok().stdout.contains(&up.url));
     assert!(world.line(&format!("auth status --server={}", other.url)).ok().stdout.contains("signed in"));
