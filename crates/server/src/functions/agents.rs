@@ -1,5 +1,6 @@
 //! `agents.*`: started processes and what their daemon says of them.
 
+use super::chatrooms::find_own;
 use super::daemon::{check_reports, own_machine};
 use super::settle::{Inventory, settle};
 use crate::caller::Caller;
@@ -7,7 +8,7 @@ use crate::fail::Result;
 use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::store::agents::{self, Filter};
-use crate::store::{chatrooms, machines};
+use crate::store::machines;
 use chatroom_protocol::Refusal;
 use chatroom_protocol::agent::{Agent, AgentFact};
 use chatroom_protocol::api::Empty;
@@ -33,7 +34,7 @@ fn list_topics(caller: &Caller, args: &ListArgs) -> Vec<Topic> {
 async fn list(cx: &mut QueryCx, args: ListArgs) -> Result<Vec<Agent>> {
     let user_id = cx.caller.user_id()?.clone();
     if let Some(id) = &args.chatroom_id {
-        chatrooms::find(&mut cx.tx, &user_id, id).await?.ok_or_else(|| Refusal::not_found("chatroom"))?;
+        find_own(&mut cx.tx, &cx.caller, id).await?;
     }
     if let Some(id) = &args.machine_id {
         machines::find(&mut cx.tx, &user_id, id).await?.ok_or_else(|| Refusal::not_found("machine"))?;

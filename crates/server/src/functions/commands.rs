@@ -2,14 +2,15 @@
 //!
 //! A start makes its agent (which holds the role from then on) and its command in one transaction, so a role never has two.
 
-use super::machines::{find_role, own_machines};
+use super::chatrooms::{find_own, find_role};
+use super::machines::own_machines;
 use super::outcome::{By, fail_command};
 use crate::fail::Result;
 use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
 use crate::store::commands::{self, Guard};
-use crate::store::{agent_configs, agents, chatrooms, machines};
+use crate::store::{agent_configs, agents, machines};
 use chatroom_protocol::agent::{Agent, AgentState};
 use chatroom_protocol::api::machines::{
     CancelCommand, CommandArgs, GetCommand, ListCommands, ListCommandsArgs, SendCommand, SendCommandArgs,
@@ -168,7 +169,7 @@ async fn send_restart(
 }
 
 async fn send_stop(cx: &mut MutationCx, machine: &machines::Row, row: &mut commands::Row, of: &RoleSlot) -> Result<()> {
-    let room = find_room(cx, of).await?;
+    let room = find_own(&mut cx.tx, &cx.caller, &of.chatroom_id).await?;
     let role = find_role(&room, &of.role)?.name.clone();
     while row.stop_agent_id.is_none() {
         let of_role = agents::list_of_role(&mut cx.tx, &room.chatroom_id, &role).await?;
@@ -220,15 +221,9 @@ async fn role_taken(cx: &mut MutationCx, agent: &agents::Row) -> Result<Refusal>
         .hint("stop it there first, or take the role over with `chatroom agent start --move`"))
 }
 
-async fn find_room(cx: &mut MutationCx, of: &RoleSlot) -> Result<Chatroom> {
-    let user_id = cx.caller.user_id()?.clone();
-    let room = chatrooms::find(&mut cx.tx, &user_id, &of.chatroom_id).await?;
-    Ok(room.ok_or_else(|| Refusal::not_found("chatroom"))?)
-}
-
 /// A role in which an agent may be started, and its room.
 async fn open_role(cx: &mut MutationCx, of: &RoleSlot) -> Result<(Chatroom, String)> {
-    let room = find_room(cx, of).await?;
+    let room = find_own(&mut cx.tx, &cx.caller, &of.chatroom_id).await?;
     if room.archived_at.is_some() {
         return Err(Refusal::new(ErrorCode::Conflict, "the room is archived: it starts no more agents").into());
     }

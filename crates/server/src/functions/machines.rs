@@ -1,5 +1,6 @@
 //! `machines.*` as far as it is about machines themselves: registration, agent configs, names, removal.
 
+use super::chatrooms::{find_own, find_role};
 use super::daemon::own_machine;
 use super::outcome::{By, exit_agent, fail_command};
 use crate::caller::Caller;
@@ -10,7 +11,7 @@ use crate::store::agents::{self, Filter};
 use crate::store::commands::{self, Guard};
 use crate::store::credentials::{self, Holder, NewCredential};
 use crate::store::machines::{self, Facts};
-use crate::store::{agent_configs, chatrooms, daemon_sessions};
+use crate::store::{agent_configs, daemon_sessions};
 use chatroom_protocol::agent::AgentExit;
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::machines::{
@@ -19,7 +20,6 @@ use chatroom_protocol::api::machines::{
 };
 use chatroom_protocol::command::{CommandFailure, FailureCode};
 use chatroom_protocol::machine::{AgentConfig, Machine, MachineAgentConfig};
-use chatroom_protocol::room::{Chatroom, TeamRole};
 use chatroom_protocol::tool::{ToolName, ToolStatus};
 use chatroom_protocol::user::TokenScope;
 use chatroom_protocol::{ErrorCode, Refusal};
@@ -49,17 +49,6 @@ pub fn register(registry: &mut Registry) {
 /// The topic of everything that shows the caller's machines.
 pub(crate) fn own_machines<A>(caller: &Caller, _: &A) -> Vec<Topic> {
     caller.user_id().map(|id| vec![Topic::Machines(id.clone())]).unwrap_or_default()
-}
-
-/// A role of a room's team, by whatever case it was written in.
-///
-/// # Errors
-/// `unknown_role` with the roles that there are.
-pub(crate) fn find_role<'a>(room: &'a Chatroom, role: &str) -> Result<&'a TeamRole> {
-    Ok(room.team.role(role).ok_or_else(|| {
-        Refusal::new(ErrorCode::UnknownRole, format!("the team {:?} of this room has no role {role:?}", room.team.name))
-            .hint(format!("its roles: {}", room.team.role_names()))
-    })?)
 }
 
 async fn register_machine(cx: &mut MutationCx, args: RegisterArgs) -> Result<Registered> {
@@ -180,11 +169,8 @@ fn is_plausible(name: &ToolName) -> bool {
 }
 
 async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -> Result<AgentConfig> {
-    let user_id = cx.caller.user_id()?.clone();
     let machine = own_machine(&mut cx.tx, &cx.caller, &args.machine_id).await?;
-    let room = chatrooms::find(&mut cx.tx, &user_id, &args.chatroom_id)
-        .await?
-        .ok_or_else(|| Refusal::not_found("chatroom"))?;
+    let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     let role = find_role(&room, &args.role)?.name.clone();
     check_patch(&args)?;
     let before = agent_configs::find(&mut cx.tx, &machine.id, &room.chatroom_id, &role).await?;
@@ -292,9 +278,7 @@ async fn list_machines(cx: &mut QueryCx) -> Result<Vec<Machine>> {
 
 async fn get_agent_configs(cx: &mut QueryCx, args: ChatroomArgs) -> Result<Vec<MachineAgentConfig>> {
     let user_id = cx.caller.user_id()?.clone();
-    let room = chatrooms::find(&mut cx.tx, &user_id, &args.chatroom_id)
-        .await?
-        .ok_or_else(|| Refusal::not_found("chatroom"))?;
+    let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     let machines = machines::list(&mut cx.tx, &user_id).await?;
     let configs = agent_configs::list(&mut cx.tx, &room.chatroom_id).await?;
     Ok(configs

@@ -5,7 +5,9 @@
 mod auth;
 mod authorization;
 mod conformance;
+mod database;
 mod http;
 mod live;
+mod machines;
 mod rooms;
 mod support;

@@ -1,5 +1,6 @@
 //! A database of its own for each case, opened twice: two pools, as two server processes would have.
 
+use crate::database::on_postgres;
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{Agent, AgentState};
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, MessageId, TaskId, UserId};
@@ -11,18 +12,12 @@ use chatroom_server::store::messages::NewMessage;
 use chatroom_server::store::tasks::NewTask;
 use chatroom_server::store::users::User;
 use chatroom_server::store::{self, Backend, Store, Tx, agents, chatrooms, machines, messages, tasks, users};
-use futures_util::FutureExt as _;
-use sqlx::Connection as _;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// When cases happen.
 pub(crate) const NOW: UnixMs = UnixMs(1_800_000_000_000);
 
-/// Where PostgreSQL is looked for when nothing is said.
-const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 /// How often a write may lose its race before the test gives up.
 const ATTEMPTS: usize = 100;
 
@@ -53,57 +48,21 @@ where
             case(Arc::new(World { store, other, hub, _dir: Some(dir) })).await;
         }
         Backend::Postgres => {
-            let Some((admin, mut connection)) = postgres().await else { return };
-            let name = format!("chatroom_test_{}", uuid::Uuid::now_v7().simple());
-            execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE template0")).await;
-            let mut url = url::Url::parse(&admin).unwrap();
-            url.set_path(&name);
-            let (hub, second_hub) = hubs();
-            let store = Store::open_postgres(url.as_str(), Arc::clone(&hub)).await.unwrap();
-            let other = Store::open_postgres(url.as_str(), second_hub).await.unwrap();
-            let world = Arc::new(World { store: store.clone(), other: other.clone(), hub, _dir: None });
-            let ended = AssertUnwindSafe(case(world)).catch_unwind().await;
-            // A case that failed may hold a transaction open: then waiting for it would wait for ever.
-            if ended.is_ok() {
+            on_postgres(async |url| {
+                let (hub, second_hub) = hubs();
+                let store = Store::open_postgres(&url, Arc::clone(&hub)).await.unwrap();
+                let other = Store::open_postgres(&url, second_hub).await.unwrap();
+                case(Arc::new(World { store: store.clone(), other: other.clone(), hub, _dir: None })).await;
                 store.close().await;
                 other.close().await;
-            }
-            execute(&mut connection, format!("DROP DATABASE {name} WITH (FORCE)")).await;
-            if let Err(panic) = ended {
-                std::panic::resume_unwind(panic);
-            }
+            })
+            .await;
         }
     }
 }
 
 fn hubs() -> (Arc<Hub>, Arc<Hub>) {
     (Arc::new(Hub::new("first")), Arc::new(Hub::new("second")))
-}
-
-/// A connection that may create databases. Without one, tests of PostgreSQL are passed over loudly; they fail when
-/// `CHATROOM_TEST_POSTGRES` names a server, or `CI` is true.
-async fn postgres() -> Option<(String, sqlx::PgConnection)> {
-    let told = std::env::var("CHATROOM_TEST_POSTGRES").ok();
-    let url = told.clone().unwrap_or_else(|| POSTGRES.to_owned());
-    let connecting = tokio::time::timeout(Duration::from_secs(10), sqlx::PgConnection::connect(&url));
-    let why = match connecting.await {
-        Ok(Ok(connection)) => return Some((url, connection)),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "no answer within 10 seconds".to_owned(),
-    };
-    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(told.is_none() && !ci, "PostgreSQL at {url} cannot be reached: {why}");
-    #[allow(clippy::print_stderr, reason = "whoever runs the tests must see what was not tested")]
-    {
-        eprintln!(
-            "SKIPPED: not tested on PostgreSQL, because {url} cannot be reached ({why}); set CHATROOM_TEST_POSTGRES"
-        );
-    }
-    None
-}
-
-async fn execute(connection: &mut sqlx::PgConnection, statement: String) {
-    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(connection).await.unwrap();
 }
 
 impl World {
