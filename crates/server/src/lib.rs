@@ -13,6 +13,7 @@ pub mod limit;
 pub mod live;
 pub mod prompt;
 pub mod reconcile;
+pub mod reference;
 pub mod registry;
 pub mod secret;
 pub mod server;
