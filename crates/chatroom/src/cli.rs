@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Messages(Messages),
     /// Check this machine, its login and the server, with the repair for each fault.
     Doctor(Doctor),
-    /// Call any function of the API and print its result as JSON.
+    /// Call any function of the API and print its result as JSON; without arguments list every function.
     Api(Api),
     /// Watch over one agent's processes.
     #[command(hide = true)]
@@ -82,6 +82,12 @@ pub(crate) enum Command {
     /// Run the daemon in this process.
     #[command(hide = true)]
     DaemonRun,
+    /// Write the TypeScript types of the API into a directory.
+    #[command(hide = true)]
+    GenerateTypescript {
+        /// The directory, for example clients/typescript.
+        into: PathBuf,
+    },
 }
 
 /// Run the server, this machine's daemon and sign in here: everything in one process.
@@ -475,8 +481,11 @@ pub(crate) struct Doctor {
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Api {
+    /// Go on: one line of JSON now and whenever the answer of the query changes.
+    #[arg(long, requires = "function")]
+    pub(crate) watch: bool,
     /// Its name, for example machines.listMachines.
-    pub(crate) function: String,
+    pub(crate) function: Option<String>,
     /// Its arguments, a JSON object; `-` reads it from standard input.
     #[arg(default_value = "{}")]
     pub(crate) args: String,

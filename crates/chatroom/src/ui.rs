@@ -43,6 +43,12 @@ impl Ui {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
         write_out(&escape_directions(&text))
     }
+
+    /// Prints one JSON document on one line: one of many.
+    pub(crate) fn json_line<T: Serialize>(self, value: &T) -> io::Result<()> {
+        let text = serde_json::to_string(value).map_err(io::Error::other)?;
+        write_out(&escape_directions(&text))
+    }
 }
 
 /// Lays rows out under their headings; columns are as wide as their widest cell.

@@ -37,6 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Messages(command) => messages::run(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Api(args) => api::run(context, args).await,
+        Command::GenerateTypescript { into } => api::generate_typescript(context, &into),
         Command::EchoAgent => echo::run(context).await,
         // Dispatched in main, with a runtime of their own or none.
         Command::Up(_) | Command::Server(_) | Command::DaemonRun | Command::AgentHost(_) => Ok(()),

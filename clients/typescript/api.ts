@@ -1,0 +1,129 @@
+// Made by `chatroom generate-typescript` from the functions of the server. Do not edit.
+
+import { anyApi, type FunctionReference } from "convex/server";
+import type * as t from "./types";
+
+/** Every function of the server. */
+export type Api = {
+  agents: {
+    /** Shows one agent. */
+    get: FunctionReference<"query", "public", t.AgentsGetArgs, t.Agent>;
+    /** Lists agents, newest first: of a room, of a machine, or all of the caller's. */
+    list: FunctionReference<"query", "public", t.AgentsListArgs, t.Agent[]>;
+    /** Reports that an agent's process ended; replay-safe. */
+    reportExited: FunctionReference<"mutation", "public", t.AgentsReportExitedArgs, t.Empty>;
+  };
+  auth: {
+    /** Approves a device login: its machine may act as the caller. */
+    approveDeviceLogin: FunctionReference<"mutation", "public", t.AuthApproveDeviceLoginArgs, t.DeviceLogin>;
+    /** Makes a new one-time link that signs a browser in as the caller. */
+    createSignInLink: FunctionReference<"mutation", "public", t.AuthCreateSignInLinkArgs, t.SignInLink>;
+    /** Mints a named, scoped, expiring token for scripts. */
+    createToken: FunctionReference<"mutation", "public", t.AuthCreateTokenArgs, t.TokenCreated>;
+    /** Refuses a device login. */
+    denyDeviceLogin: FunctionReference<"mutation", "public", t.AuthDenyDeviceLoginArgs, t.DeviceLogin>;
+    /** Shows what asks for approval under a user code. */
+    getDeviceLogin: FunctionReference<"query", "public", t.AuthGetDeviceLoginArgs, t.DeviceLogin>;
+    /** Lists the caller's live credentials. */
+    listCredentials: FunctionReference<"query", "public", t.AuthListCredentialsArgs, t.Credential[]>;
+    /** Revokes the credential of this call. */
+    logout: FunctionReference<"mutation", "public", t.AuthLogoutArgs, t.Empty>;
+    /** Asks whether a device login was approved; the first time after approval it gives the token, once. */
+    pollDeviceLogin: FunctionReference<"mutation", "public", t.AuthPollDeviceLoginArgs, t.DeviceLoginDone>;
+    /** Revokes one of the caller's credentials; its open sockets close. */
+    revokeCredential: FunctionReference<"mutation", "public", t.AuthRevokeCredentialArgs, t.Empty>;
+    /** Begins a device login (RFC 8628): gives a code to poll with and a code to show to a person. */
+    startDeviceLogin: FunctionReference<"mutation", "public", t.AuthStartDeviceLoginArgs, t.DeviceLoginStarted>;
+    /** Tells who the credential of this call speaks for. */
+    whoami: FunctionReference<"query", "public", t.AuthWhoamiArgs, t.Identity>;
+  };
+  chatrooms: {
+    /** Archives a room: it takes no more messages and starts no more agents. */
+    archive: FunctionReference<"mutation", "public", t.ChatroomsArchiveArgs, t.Chatroom>;
+    /** Makes a room with a copy of a team. */
+    create: FunctionReference<"mutation", "public", t.ChatroomsCreateArgs, t.Chatroom>;
+    /** Shows a room. */
+    get: FunctionReference<"query", "public", t.ChatroomsGetArgs, t.Chatroom>;
+    /** Lists the caller's rooms, newest first; archived ones are left out. */
+    list: FunctionReference<"query", "public", t.ChatroomsListArgs, t.Chatroom[]>;
+  };
+  machines: {
+    /** Claims, completes or fails a command by compare-and-set; a claim answers with the work order. */
+    ackCommand: FunctionReference<"mutation", "public", t.MachinesAckCommandArgs, t.AckOutcome>;
+    /** Cancels a command that is still pending. */
+    cancelCommand: FunctionReference<"mutation", "public", t.MachinesCancelCommandArgs, t.Command>;
+    /** Lists the agent configs of a room, joined with their machines. */
+    getAgentConfigs: FunctionReference<"query", "public", t.MachinesGetAgentConfigsArgs, t.MachineAgentConfig[]>;
+    /** Shows one command. */
+    getCommand: FunctionReference<"query", "public", t.MachinesGetCommandArgs, t.Command>;
+    /** The commands that wait for this daemon session, oldest first. Its subscription is what "connected" means. */
+    getPendingCommands: FunctionReference<"query", "public", t.MachinesGetPendingCommandsArgs, t.PendingCommands>;
+    /** Lists a machine's newest commands with their results. */
+    listCommands: FunctionReference<"query", "public", t.MachinesListCommandsArgs, t.Command[]>;
+    /** Lists the caller's machines with tools, connection and running agents. */
+    listMachines: FunctionReference<"query", "public", t.MachinesListMachinesArgs, t.Machine[]>;
+    /** Opens a daemon session: fences every older one and settles which agents run. Idempotent by session id. */
+    openDaemonSession: FunctionReference<"mutation", "public", t.MachinesOpenDaemonSessionArgs, t.DaemonSessionOpened>;
+    /** Creates or updates a machine by its id; on request mints the machine's own credential. */
+    register: FunctionReference<"mutation", "public", t.MachinesRegisterArgs, t.Registered>;
+    /** Removes a machine: revokes its credential, closes its socket, fails its commands. */
+    remove: FunctionReference<"mutation", "public", t.MachinesRemoveArgs, t.Empty>;
+    /** Renames a machine. */
+    rename: FunctionReference<"mutation", "public", t.MachinesRenameArgs, t.Empty>;
+    /** Sends a command to a machine. The client names its intent; the server decides tool, directory and prompt. */
+    sendCommand: FunctionReference<"mutation", "public", t.MachinesSendCommandArgs, t.Command>;
+    /** Sets what "start" uses for a role on a machine; fields left out keep their value. */
+    updateAgentConfig: FunctionReference<"mutation", "public", t.MachinesUpdateAgentConfigArgs, t.AgentConfig>;
+    /** Heartbeat of a daemon session with its agents; commits only what changed. */
+    updateDaemonStatus: FunctionReference<"mutation", "public", t.MachinesUpdateDaemonStatusArgs, t.DaemonStatusOutcome>;
+  };
+  messages: {
+    /** The prompt that an agent of a role is started with, made from the room's team. */
+    getInitPrompt: FunctionReference<"query", "public", t.MessagesGetInitPromptArgs, t.InitPrompt>;
+    /** Lists a room's messages, oldest first: the newest ones, or those after a sequence number. */
+    list: FunctionReference<"query", "public", t.MessagesListArgs, t.Message[]>;
+    /** Sends a person's message to a role (by default the entry role); it makes one task. */
+    send: FunctionReference<"mutation", "public", t.MessagesSendArgs, t.Sent>;
+  };
+  participants: {
+    /** Makes this waiter the one of its role; an older one is superseded at once. Idempotent by waiter id. */
+    join: FunctionReference<"mutation", "public", t.ParticipantsJoinArgs, t.Joined>;
+    /** Lists who waits for work in a room. */
+    list: FunctionReference<"query", "public", t.ParticipantsListArgs, t.Participant[]>;
+  };
+  tasks: {
+    /** Cancels a task that has not ended. */
+    cancel: FunctionReference<"mutation", "public", t.TasksCancelArgs, t.TaskWritten>;
+    /** Takes a task for a waiter under a new delivery number; the same waiter again gets the same hand-over. */
+    claim: FunctionReference<"mutation", "public", t.TasksClaimArgs, t.ClaimOutcome>;
+    /** Ends one's own task without handing it on. */
+    complete: FunctionReference<"mutation", "public", t.TasksCompleteArgs, t.TaskWritten>;
+    /** Confirms that the role got its task (any call of the role does; this one does nothing else). */
+    confirm: FunctionReference<"mutation", "public", t.TasksConfirmArgs, t.Empty>;
+    /** What a waiter is to do now. Its subscription is what "waiting" means. */
+    getNextTask: FunctionReference<"query", "public", t.TasksGetNextTaskArgs, t.NextTask>;
+    /** Gives an unconfirmed hand-over back to the queue (the waiter could not print it). */
+    giveBack: FunctionReference<"mutation", "public", t.TasksGiveBackArgs, t.TaskWritten>;
+    /** Ends one's own task and gives the next role (or the user) a message, in one transaction. */
+    handoff: FunctionReference<"mutation", "public", t.TasksHandoffArgs, t.HandedOff>;
+    /** Lists a room's tasks, in queue order; ended ones only when asked for by state. */
+    list: FunctionReference<"query", "public", t.TasksListArgs, t.Task[]>;
+    /** Puts a held task back into the queue; whoever held it is fenced off. */
+    requeue: FunctionReference<"mutation", "public", t.TasksRequeueArgs, t.TaskWritten>;
+    /** Says that work on the task began. */
+    start: FunctionReference<"mutation", "public", t.TasksStartArgs, t.TaskWritten>;
+  };
+  teams: {
+    /** Shows a team. */
+    get: FunctionReference<"query", "public", t.TeamsGetArgs, t.Team>;
+    /** Lists the teams that a room can be made with. */
+    list: FunctionReference<"query", "public", t.TeamsListArgs, t.Team[]>;
+  };
+  users: {
+    /** Makes another user and a one-time link that signs them in. Only the first user may. */
+    invite: FunctionReference<"mutation", "public", t.UsersInviteArgs, t.SignInLink>;
+  };
+};
+
+/** Names the functions for `useQuery`, `useMutation` and the other calls of `convex`. */
+export const api = anyApi as unknown as Api;

@@ -1,0 +1,1426 @@
+// Made by `chatroom generate-typescript` from the functions of the server. Do not edit.
+
+/** What the server says to an ack. */
+export type AckOutcome = {
+  /** For a claim: what to do. */
+  order?: WorkOrder;
+  outcome: "applied";
+} | {
+  outcome: "stale";
+} | {
+  outcome: "missing";
+} | {
+  outcome: "superseded";
+};
+
+/** An agent as its owner sees it. */
+export type Agent = {
+  /** Its id. */
+  agentId: AgentId;
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** The command that started it. */
+  commandId: CommandId;
+  /** When its start was sent. */
+  createdAt: UnixMs;
+  /** When its daemon last spoke of it; the age of the evidence. */
+  heardAt?: UnixMs;
+  /** On which machine. */
+  machineId: MachineId;
+  /** Which model, when one was chosen. */
+  model?: string;
+  /** The role. */
+  role: string;
+  /** Which tool. */
+  tool: ToolName;
+  /** Where it works. */
+  workingDir: string;
+} & ({
+  /** Since when. */
+  since: UnixMs;
+  state: "starting";
+} | {
+  /** Process id of the tool on its machine. */
+  pid: number;
+  /** Since when. */
+  since: UnixMs;
+  state: "running";
+} | {
+  /** Process id of the tool on its machine, when known. */
+  pid: number | null;
+  /** Since when. */
+  since: UnixMs;
+  state: "stopping";
+} | {
+  /** When. */
+  at: UnixMs;
+  /** How. */
+  exit: AgentExit;
+  state: "exited";
+} | {
+  /** When. */
+  at: UnixMs;
+  /** Why, for a person. */
+  reason: string;
+  state: "failed";
+});
+
+/** What "start" uses for a role on a machine. */
+export type AgentConfig = {
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** The machine. */
+  machineId: MachineId;
+  /** Which model, in the tool's own words; the tool's default when absent. */
+  model?: string;
+  /** What it may do without asking. */
+  permissionMode: PermissionMode;
+  /** The role, in lower case. */
+  role: string;
+  /** Which tool. */
+  tool: ToolName;
+  /** When it was last changed. */
+  updatedAt: UnixMs;
+  /** Absolute path on the machine. */
+  workingDir: string;
+};
+
+/** How a process ended. */
+export type AgentExit = {
+  /** Exit code. */
+  code: number;
+  how: "code";
+} | {
+  how: "signal";
+  /** Signal number. */
+  signal: number;
+} | {
+  how: "stopped";
+} | {
+  how: "lost";
+};
+
+/** One started process (or live session) that holds a role in a room. */
+export type AgentId = string;
+
+/** A chatroom as its owner sees it. */
+export type Chatroom = {
+  /** When it was archived. */
+  archivedAt?: UnixMs;
+  /** Its id. */
+  chatroomId: ChatroomId;
+  /** When it was made. */
+  createdAt: UnixMs;
+  /** Its name. */
+  name: string;
+  /** The room's own copy of its team. */
+  team: Team;
+};
+
+/** A chatroom. */
+export type ChatroomId = string;
+
+/** Answer of `tasks.claim`. */
+export type ClaimOutcome = {
+  /** What to print. */
+  delivery: Delivery;
+  outcome: "claimed";
+} | {
+  outcome: "gone";
+} | {
+  outcome: "superseded";
+  /** Why, for a person. */
+  reason: string;
+};
+
+/** A command as its owner sees it. */
+export type Command = {
+  /** Its id. */
+  commandId: CommandId;
+  /** When it was sent. */
+  createdAt: UnixMs;
+  /** Until when it must have been begun. */
+  expiresAt: UnixMs;
+  /** For which machine. */
+  machineId: MachineId;
+} & ({
+  payload: StartAgent;
+  type: "start-agent";
+} | {
+  payload: RoleSlot;
+  type: "stop-agent";
+} | {
+  payload: RoleSlot;
+  type: "restart-agent";
+} | {
+  payload: NoPayload;
+  type: "ping";
+} | {
+  payload: NoPayload;
+  type: "status";
+}) & ({
+  status: "pending";
+} | {
+  /** When it was first claimed. */
+  claimedAt: UnixMs;
+  status: "processing";
+} | {
+  /** When. */
+  finishedAt: UnixMs;
+  /** What came of it. */
+  result: CommandResult;
+  status: "completed";
+} | {
+  /** Why, and what to do. */
+  failure: CommandFailure;
+  /** When. */
+  finishedAt: UnixMs;
+  status: "failed";
+});
+
+/** Why a command failed. */
+export type CommandFailure = {
+  /** Which failure. */
+  code: FailureCode;
+  /** What to do about it. */
+  hint?: string;
+  /** What happened, for a person. */
+  message: string;
+};
+
+/** An instruction to a machine. */
+export type CommandId = string;
+
+/** What came of a completed command. */
+export type CommandResult = {
+  /** Which agent. */
+  agentId: AgentId;
+  kind: "started";
+  /** Its process id on the machine. */
+  pid: number;
+} | {
+  /** Which agent. */
+  agentId: AgentId;
+  kind: "started_then_lost";
+} | {
+  /** Which agent. */
+  agentId: AgentId;
+  kind: "already_running";
+} | {
+  /** Which agent. */
+  agentId: AgentId;
+  /** How it ended. */
+  exit: AgentExit;
+  kind: "stopped";
+} | {
+  kind: "not_running";
+} | {
+  kind: "pong";
+} | MachineStatus & {
+  kind: "status";
+};
+
+/** Whether a machine's daemon is there. It comes from the socket and a lease, never from a stored wish. */
+export type ConnectionState = "connected" | "silent" | "disconnected" | "unknown";
+
+/** A credential as its owner sees it: never the secret. */
+export type Credential = {
+  /** When it was made. */
+  createdAt: UnixMs;
+  /** Its id. */
+  credentialId: CredentialId;
+  /** When it ends by itself. */
+  expiresAt?: UnixMs;
+  /** `cli`, `browser`, `script`, `machine` or `agent`. */
+  kind: string;
+  /** When it was last used (kept to the minute). */
+  lastUsedAt?: UnixMs;
+  /** What it is called. */
+  name: string;
+  /** What it may do. */
+  scope: TokenScope;
+};
+
+/** A stored credential (never the secret itself). */
+export type CredentialId = string;
+
+/** Answer of `machines.openDaemonSession`. */
+export type DaemonSessionOpened = {
+  /** The session's epoch; a newer one fences it. */
+  epoch: number;
+  /** The server's clock now, to compare deadlines with. */
+  serverTime: UnixMs;
+  /** Agents that run but should not (their room or role is gone, or another took the role): stop them. */
+  unwanted: AgentId[];
+};
+
+/** Answer of `machines.updateDaemonStatus`. */
+export type DaemonStatusOutcome = {
+  outcome: "applied";
+  /** Agents that run but should not: stop them. */
+  unwanted: AgentId[];
+} | {
+  outcome: "superseded";
+};
+
+/** A task handed to a waiter. */
+export type Delivery = {
+  /** What to print: the task, its context and the exact next commands. Made on the server. */
+  brief: string;
+  /** The task, with the delivery number of this hand-over. */
+  task: Task;
+};
+
+/** A device login as the person who approves sees it. */
+export type DeviceLogin = {
+  /** Network address that the request came from. */
+  address: string;
+  /** When it ends. */
+  expiresAt: UnixMs;
+  /** What the machine calls itself. */
+  machineName: string;
+  /** When it began. */
+  requestedAt: UnixMs;
+  /** Where it stands. */
+  status: DeviceLoginStatus;
+  /** As shown on the machine. */
+  userCode: string;
+};
+
+/**
+ * Answer of `auth.pollDeviceLogin` after approval. Before that it refuses with `authorization_pending`, `slow_down`,
+ * `access_denied` or `expired_token`.
+ */
+export type DeviceLoginDone = {
+  /** Whom it speaks for. */
+  identity: Identity;
+  /** The user token. */
+  token: string;
+};
+
+/** Answer of `auth.startDeviceLogin`; fields as in RFC 8628 section 3.2. */
+export type DeviceLoginStarted = {
+  /** Secret to poll with. */
+  deviceCode: string;
+  /** Seconds until the codes end. */
+  expiresIn: number;
+  /** Seconds between polls. */
+  interval: number;
+  /** Eight letters for the person, written `XXXX-XXXX`. */
+  userCode: string;
+  /** Where to approve. */
+  verificationUri: string;
+  /** The same with the code filled in. */
+  verificationUriComplete: string;
+};
+
+/** Where a device login stands. */
+export type DeviceLoginStatus = "pending" | "approved" | "denied" | "redeemed";
+
+/** Arguments of a function that takes none, and the answer of one that has nothing to say. */
+export type Empty = Record<string, never>;
+
+/** Why a call was refused. The text of a code is part of the API and never changes its meaning. */
+export type ErrorCode = "bad_request" | "http_only" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale" | "superseded" | "role_taken" | "machine_owned_by_other" | "tool_not_available" | "no_agent_config" | "unknown_role" | "unknown_team" | "invalid_working_dir" | "permission_mode_unsupported" | "idempotency_key_reused" | "limit_reached" | "rate_limited" | "internal" | "unavailable";
+
+/** The kinds of failure of a command. */
+export type FailureCode = "expired" | "cancelled" | "tool_missing" | "working_dir_missing" | "working_dir_denied" | "spawn_failed" | "exited_at_once" | "storage_failed" | "stop_failed" | "internal" | "unsupported" | "outcome_unknown" | "machine_removed";
+
+/** Answer of `tasks.handoff`; a second handoff of the same hand-over gives the first one's. */
+export type HandedOff = {
+  /** The message. */
+  messageId: MessageId;
+  /** To whom it went. */
+  nextRole: string;
+  /** The next role's task; none when handed to the user. */
+  nextTaskId?: TaskId;
+  /** Whether it took effect now or before. */
+  write: TaskWrite;
+};
+
+/** Who a credential speaks for. */
+export type Identity = {
+  kind: "user";
+  /** Which. */
+  userId: UserId;
+  /** Their name. */
+  userName: string;
+} | {
+  kind: "machine";
+  /** Which. */
+  machineId: MachineId;
+  /** Its owner. */
+  userId: UserId;
+} | {
+  /** Which. */
+  agentId: AgentId;
+  /** Its room. */
+  chatroomId: ChatroomId;
+  kind: "agent";
+  /** The machine that it runs on. */
+  machineId: MachineId;
+  /** Its role. */
+  role: string;
+  /** Its owner. */
+  userId: UserId;
+};
+
+/** An init prompt. */
+export type InitPrompt = {
+  /** The text. */
+  prompt: string;
+  /** Changes whenever the text of some prompt changes. */
+  version: string;
+};
+
+/** Answer of `participants.join`. */
+export type Joined = {
+  /** The room's name. */
+  chatroomName: string;
+  /** The role, in lower case. */
+  role: string;
+};
+
+/** A machine as its owner sees it. */
+export type Machine = {
+  /** Agents that are not at their end. */
+  agents: Agent[];
+  /** `x86_64`, `aarch64`, ... */
+  arch: string;
+  /** Tools found at the last detection, missing ones included. */
+  availableTools: ToolReport[];
+  /** Absolute path of the CLI on the machine; prompts name it. */
+  cliPath: string;
+  /** Version of the CLI on the machine. */
+  cliVersion: string;
+  /** Whether its daemon is there. */
+  connection: ConnectionState;
+  /** Since when the connection is so, by the server's clock. */
+  connectionSince: UnixMs;
+  /** As the machine tells it. */
+  hostname: string;
+  /** When it last called. Wakes no subscription. */
+  lastSeenAt: UnixMs;
+  /** Its id. */
+  machineId: MachineId;
+  /** The owner's name for it; the hostname until renamed. */
+  name: string;
+  /** `linux`, `macos`, ... */
+  os: string;
+  /** When it was registered. */
+  registeredAt: UnixMs;
+};
+
+/** An agent config with the machine that it is for. */
+export type MachineAgentConfig = {
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** Whether its daemon is there. */
+  connection: ConnectionState;
+  /** Since when. */
+  connectionSince: UnixMs;
+  /** The machine. */
+  machineId: MachineId;
+  /** The machine's name. */
+  machineName: string;
+  /** Which model, in the tool's own words; the tool's default when absent. */
+  model?: string;
+  /** What it may do without asking. */
+  permissionMode: PermissionMode;
+  /** The role, in lower case. */
+  role: string;
+  /** Which tool. */
+  tool: ToolName;
+  /** Whether the tool is available there, by the last detection. */
+  toolAvailable: boolean;
+  /** When it was last changed. */
+  updatedAt: UnixMs;
+  /** Absolute path on the machine. */
+  workingDir: string;
+};
+
+/** A computer with the CLI: a UUID made once, kept in `~/.chatroom/machine.json`. */
+export type MachineId = string;
+
+/** What a machine tells about itself. */
+export type MachineStatus = {
+  /** Agents that run under it. */
+  agents: AgentId[];
+  /** CLI version of the running daemon. */
+  cliVersion: string;
+  /** Hostname. */
+  hostname: string;
+  /** Process id of the daemon. */
+  pid: number;
+};
+
+/** A message in a room. */
+export type Message = {
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** The text. */
+  content: string;
+  /** When it was written. */
+  createdAt: UnixMs;
+  /** What kind. */
+  kind: MessageKind;
+  /** Its id. */
+  messageId: MessageId;
+  /** Who wrote it: a role, or `user`. */
+  senderRole: string;
+  /** Its place in the room, counted from 1 without gaps. */
+  sequence: number;
+  /** For whom: a role, or `user`. */
+  targetRole: string;
+  /** The task that it made, if any. */
+  taskId?: TaskId;
+};
+
+/** A message in a room. */
+export type MessageId = string;
+
+/** What kind of message it is. */
+export type MessageKind = "message" | "handoff" | "progress";
+
+/** What a waiter is to do. */
+export type NextTask = {
+  next: "wait";
+  /** Why nothing comes although work stands in the queue, if so. */
+  reason?: string;
+} | {
+  next: "claim";
+  /** Which task. */
+  taskId: TaskId;
+} | {
+  next: "superseded";
+  /** Why, for a person. */
+  reason: string;
+};
+
+/** A payload without fields; other fields are refused. */
+export type NoPayload = Record<string, never>;
+
+/** Somebody who waits for work. */
+export type Participant = {
+  /** The agent that waits, when a started one does. */
+  agentId?: AgentId;
+  /** The machine it waits on, if told. */
+  machineId?: MachineId;
+  /** The role. */
+  role: string;
+  /** Since when that is so. */
+  since: UnixMs;
+  /** Whether a socket of the newest waiter is open now. */
+  waiting: boolean;
+};
+
+/** A command as the daemon gets it: by reference; details come with the claim. */
+export type PendingCommand = {
+  /** Whether an older session of this machine has claimed it (then this session claims it again, the same attempt). */
+  claimedBefore: boolean;
+  /** Its id. */
+  commandId: CommandId;
+  /** When it was sent, by the server's clock. */
+  createdAt: UnixMs;
+  /** Until when it must have been begun, by the server's clock. */
+  expiresAt: UnixMs;
+} & ({
+  payload: StartAgent;
+  type: "start-agent";
+} | {
+  payload: RoleSlot;
+  type: "stop-agent";
+} | {
+  payload: RoleSlot;
+  type: "restart-agent";
+} | {
+  payload: NoPayload;
+  type: "ping";
+} | {
+  payload: NoPayload;
+  type: "status";
+});
+
+/** Answer of `machines.getPendingCommands`. */
+export type PendingCommands = {
+  /** Pending commands, and processing ones that an older session claimed; oldest first. */
+  commands: PendingCommand[];
+  session: "current";
+} | {
+  session: "superseded";
+};
+
+/** What an agent may do without asking. */
+export type PermissionMode = "ask" | "accept-edits" | "full";
+
+/** A refused call: `errorData` on the wire, next to `errorMessage`. */
+export type Refusal = {
+  /** Which refusal this is. */
+  code: ErrorCode;
+  /** What to do about it, for a person. */
+  hint?: string;
+  /** What happened and why, for a person. */
+  message: string;
+};
+
+/** Answer of `machines.register`. */
+export type Registered = {
+  /** The machine credential, when asked for. */
+  credential?: string;
+  /** Whether the machine was unknown before. */
+  isNew: boolean;
+  /** As given. */
+  machineId: MachineId;
+};
+
+/** Names a role of a room. */
+export type RoleSlot = {
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** The role; matched without regard to case. */
+  role: string;
+};
+
+/** Answer of `messages.send`. */
+export type Sent = {
+  /** The message. */
+  messageId: MessageId;
+  /** The role that it went to. */
+  role: string;
+  /** The task that it made. */
+  taskId: TaskId;
+};
+
+/** Answer of `auth.createSignInLink`, `users.invite`. */
+export type SignInLink = {
+  /** When it ends. */
+  expiresAt: UnixMs;
+  /** The link; works once. */
+  url: string;
+};
+
+/** Names a role of a room to start. */
+export type StartAgent = {
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** Whether an agent of the role on another machine is to be given up: its machine is told to stop it. */
+  move?: boolean;
+  /** The role; matched without regard to case. */
+  role: string;
+};
+
+/** Everything that is needed to start an agent. */
+export type StartOrder = {
+  /** The agent to start; made with the command. */
+  agentId: AgentId;
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** The agent's own credential; revokes the one of an earlier claim. */
+  credential: string;
+  /** Which model. */
+  model?: string;
+  /** What it may do. */
+  permissionMode: PermissionMode;
+  /** The init prompt, made on the server. */
+  prompt: string;
+  /** Version of the prompt. */
+  promptVersion: string;
+  /** The role. */
+  role: string;
+  /** Which tool. */
+  tool: ToolName;
+  /** Where. */
+  workingDir: string;
+};
+
+/** A task as people and agents see it. */
+export type Task = {
+  /** The agent that holds it, when a started agent does. */
+  agentId?: AgentId;
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** Whether the newest hand-over was confirmed by a later call. */
+  confirmed: boolean;
+  /** Its text. */
+  content: string;
+  /** When it was made. */
+  createdAt: UnixMs;
+  /** How often it was handed to somebody: the fence of the newest hand-over. Zero when never. */
+  delivery: number;
+  /** Who wrote that message: a role, or `user`. */
+  fromRole: string;
+  /** The message that made it. */
+  messageId: MessageId;
+  /** For which role. */
+  role: string;
+  /** Where it stands. */
+  state: TaskState;
+  /** Its id. */
+  taskId: TaskId;
+  /** When its state last changed. */
+  updatedAt: UnixMs;
+};
+
+/** A piece of work addressed to a role. */
+export type TaskId = string;
+
+/** The state of a task by name. */
+export type TaskState = "pending" | "acknowledged" | "in_progress" | "completed" | "cancelled";
+
+/** How a guarded write to a task ended. */
+export type TaskWrite = "applied" | "already_applied";
+
+/** Answer of a write to a task. */
+export type TaskWritten = {
+  /** The task after it. */
+  task: Task;
+  /** Whether it took effect now or before. */
+  write: TaskWrite;
+};
+
+/** A named list of roles with an entry role. */
+export type Team = {
+  /** The role that gets messages without one. */
+  entryRole: string;
+  /** For example `duo`. */
+  name: string;
+  /** In order of rank. */
+  roles: TeamRole[];
+};
+
+/** One role of a team. */
+export type TeamRole = {
+  /** Roles (or `user`) that it may hand to. */
+  handsTo: string[];
+  /** What the role does, in words for the agent. */
+  instructions: string;
+  /** In lower case. */
+  name: string;
+  /** For people. */
+  title: string;
+};
+
+/** Answer of `auth.createToken`. */
+export type TokenCreated = {
+  /** Its id, for `auth.revokeCredential`. */
+  credentialId: CredentialId;
+  /** When it ends. */
+  expiresAt: UnixMs;
+  /** The secret; shown once. */
+  token: string;
+};
+
+/** What a user's token may do. */
+export type TokenScope = "full" | "read";
+
+/** The name of a tool: `opencode`, `claude`, `cursor`, `echo`, ... in lower case. */
+export type ToolName = string;
+
+/** What detection found out about one tool, by running it. */
+export type ToolReport = {
+  /** Which tool. */
+  name: ToolName;
+  /** Absolute path of the program that would be started; absent when the tool is missing. */
+  path?: string;
+} & ({
+  status: "ok";
+  /** As printed, for example `1.18.33`. */
+  version: string;
+} | {
+  /** The command that signs in. */
+  repair: string;
+  status: "not_signed_in";
+  /** As printed. */
+  version: string;
+} | {
+  /** What happened when it was run. */
+  reason: string;
+  /** The command that mends it. */
+  repair: string;
+  status: "broken";
+} | {
+  /** The command that installs it. */
+  repair: string;
+  status: "missing";
+});
+
+/** Milliseconds since 1970-01-01 UTC, by the clock of whoever wrote it. */
+export type UnixMs = number;
+
+/** A person who owns machines and chatrooms. */
+export type UserId = string;
+
+/** What a claimed command means, in full; made on the server at the claim. */
+export type WorkOrder = StartOrder & {
+  do: "start";
+} | {
+  /** Which. */
+  agentId: AgentId | null;
+  do: "stop";
+} | {
+  do: "restart";
+  /** What to start. */
+  start: StartOrder;
+  /** Which to stop. */
+  stop: AgentId | null;
+} | {
+  do: "ping";
+} | {
+  do: "status";
+};
+
+/** Arguments of `agents.get`. */
+export type AgentsGetArgs = {
+  /** Which agent. */
+  agentId: string;
+};
+
+/** Arguments of `agents.list`. */
+export type AgentsListArgs = {
+  /** Only of this room. */
+  chatroomId?: string | null;
+  /** Ended ones too (the newest 200 in all). */
+  includeEnded?: boolean;
+  /** Only on this machine. */
+  machineId?: string | null;
+};
+
+/** Arguments of `agents.reportExited`. */
+export type AgentsReportExitedArgs = {
+  /** The agents that ended (reports of running ones are ignored). */
+  agents: ({
+    /** Which agent. */
+    agentId: string;
+  } & ({
+    fact: "running";
+    /** Process id of the tool. */
+    pid: number;
+    /** When it was started, by the machine's clock. */
+    startedAt: number;
+  } | {
+    /** How. */
+    exit: {
+      /** Exit code. */
+      code: number;
+      how: "code";
+    } | {
+      how: "signal";
+      /** Signal number. */
+      signal: number;
+    } | {
+      how: "stopped";
+    } | {
+      how: "lost";
+    };
+    /** When, by the machine's clock. */
+    exitedAt: number;
+    fact: "exited";
+  }))[];
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+};
+
+/** Arguments of `auth.approveDeviceLogin`. */
+export type AuthApproveDeviceLoginArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** As shown; case, spaces and the dash do not matter. */
+  userCode: string;
+};
+
+/** Arguments of `auth.createSignInLink`. */
+export type AuthCreateSignInLinkArgs = Record<string, never>;
+
+/** Arguments of `auth.createToken`. */
+export type AuthCreateTokenArgs = {
+  /** How long it lives, in milliseconds: from one minute to one year. */
+  expiresInMs: number;
+  /** What it is for. At most 200 characters. */
+  name: string;
+  /** What it may do. */
+  scope?: "full" | "read";
+};
+
+/** Arguments of `auth.denyDeviceLogin`. */
+export type AuthDenyDeviceLoginArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** As shown; case, spaces and the dash do not matter. */
+  userCode: string;
+};
+
+/** Arguments of `auth.getDeviceLogin`. */
+export type AuthGetDeviceLoginArgs = {
+  /** As shown; case, spaces and the dash do not matter. */
+  userCode: string;
+};
+
+/** Arguments of `auth.listCredentials`. */
+export type AuthListCredentialsArgs = Record<string, never>;
+
+/** Arguments of `auth.logout`. */
+export type AuthLogoutArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+};
+
+/** Arguments of `auth.pollDeviceLogin`. */
+export type AuthPollDeviceLoginArgs = {
+  /** From `auth.startDeviceLogin`. */
+  deviceCode: string;
+};
+
+/** Arguments of `auth.revokeCredential`. */
+export type AuthRevokeCredentialArgs = {
+  /** Which. */
+  credentialId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+};
+
+/** Arguments of `auth.startDeviceLogin`. */
+export type AuthStartDeviceLoginArgs = {
+  /** What asks: the machine's hostname, shown to the person who approves. At most 200 characters. */
+  machineName: string;
+};
+
+/** Arguments of `auth.whoami`. */
+export type AuthWhoamiArgs = Record<string, never>;
+
+/** Arguments of `chatrooms.archive`. */
+export type ChatroomsArchiveArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+};
+
+/** Arguments of `chatrooms.create`. */
+export type ChatroomsCreateArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** 1 to 100 characters. */
+  name: string;
+  /** The name of a team. */
+  team: string;
+};
+
+/** Arguments of `chatrooms.get`. */
+export type ChatroomsGetArgs = {
+  /** The room. */
+  chatroomId: string;
+};
+
+/** Arguments of `chatrooms.list`. */
+export type ChatroomsListArgs = Record<string, never>;
+
+/** Arguments of `machines.ackCommand`. */
+export type MachinesAckCommandArgs = {
+  /** Which command. */
+  commandId: string;
+  /** The session's epoch. */
+  epoch: number;
+  /** The machine. */
+  machineId: string;
+} & ({
+  status: "processing";
+} | {
+  /** What came of it. */
+  result: {
+    /** Which agent. */
+    agentId: string;
+    kind: "started";
+    /** Its process id on the machine. */
+    pid: number;
+  } | {
+    /** Which agent. */
+    agentId: string;
+    kind: "started_then_lost";
+  } | {
+    /** Which agent. */
+    agentId: string;
+    kind: "already_running";
+  } | {
+    /** Which agent. */
+    agentId: string;
+    /** How it ended. */
+    exit: {
+      /** Exit code. */
+      code: number;
+      how: "code";
+    } | {
+      how: "signal";
+      /** Signal number. */
+      signal: number;
+    } | {
+      how: "stopped";
+    } | {
+      how: "lost";
+    };
+    kind: "stopped";
+  } | {
+    kind: "not_running";
+  } | {
+    kind: "pong";
+  } | {
+    /** Agents that run under it. */
+    agents: string[];
+    /** CLI version of the running daemon. */
+    cliVersion: string;
+    /** Hostname. */
+    hostname: string;
+    kind: "status";
+    /** Process id of the daemon. */
+    pid: number;
+  };
+  status: "completed";
+} | {
+  /** Why. */
+  failure: {
+    /** Which failure. */
+    code: "expired" | "cancelled" | "tool_missing" | "working_dir_missing" | "working_dir_denied" | "spawn_failed" | "exited_at_once" | "storage_failed" | "stop_failed" | "internal" | "unsupported" | "outcome_unknown" | "machine_removed";
+    /** What to do about it. */
+    hint?: string | null;
+    /** What happened, for a person. */
+    message: string;
+  };
+  status: "failed";
+});
+
+/** Arguments of `machines.cancelCommand`. */
+export type MachinesCancelCommandArgs = {
+  /** Which command. */
+  commandId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+};
+
+/** Arguments of `machines.getAgentConfigs`. */
+export type MachinesGetAgentConfigsArgs = {
+  /** The room. */
+  chatroomId: string;
+};
+
+/** Arguments of `machines.getCommand`. */
+export type MachinesGetCommandArgs = {
+  /** Which command. */
+  commandId: string;
+};
+
+/** Arguments of `machines.getPendingCommands`. */
+export type MachinesGetPendingCommandsArgs = {
+  /** The session's epoch. */
+  epoch: number;
+  /** The machine. */
+  machineId: string;
+};
+
+/** Arguments of `machines.listCommands`. */
+export type MachinesListCommandsArgs = {
+  /** How many at most: 1 to 200, by default 50. */
+  limit?: number | null;
+  /** The machine. */
+  machineId: string;
+};
+
+/** Arguments of `machines.listMachines`. */
+export type MachinesListMachinesArgs = Record<string, never>;
+
+/** Arguments of `machines.openDaemonSession`. */
+export type MachinesOpenDaemonSessionArgs = {
+  /** Every agent that the daemon knows of: running ones, and ended ones whose end was not yet recorded. */
+  agents: ({
+    /** Which agent. */
+    agentId: string;
+  } & ({
+    fact: "running";
+    /** Process id of the tool. */
+    pid: number;
+    /** When it was started, by the machine's clock. */
+    startedAt: number;
+  } | {
+    /** How. */
+    exit: {
+      /** Exit code. */
+      code: number;
+      how: "code";
+    } | {
+      how: "signal";
+      /** Signal number. */
+      signal: number;
+    } | {
+      how: "stopped";
+    } | {
+      how: "lost";
+    };
+    /** When, by the machine's clock. */
+    exitedAt: number;
+    fact: "exited";
+  }))[];
+  /** This life of the machine's kernel: agents of another boot are gone. */
+  bootId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+  /** This life of the daemon process. */
+  sessionId: string;
+};
+
+/** Arguments of `machines.register`. */
+export type MachinesRegisterArgs = {
+  /** `x86_64`, `aarch64`, ... */
+  arch: string;
+  /** What detection found, missing tools included. At most 64. */
+  availableTools: ({
+    /** Which tool. */
+    name: string;
+    /** Absolute path of the program that would be started; absent when the tool is missing. */
+    path?: string | null;
+  } & ({
+    status: "ok";
+    /** As printed, for example `1.18.33`. */
+    version: string;
+  } | {
+    /** The command that signs in. */
+    repair: string;
+    status: "not_signed_in";
+    /** As printed. */
+    version: string;
+  } | {
+    /** What happened when it was run. */
+    reason: string;
+    /** The command that mends it. */
+    repair: string;
+    status: "broken";
+  } | {
+    /** The command that installs it. */
+    repair: string;
+    status: "missing";
+  }))[];
+  /** Absolute path of the CLI. */
+  cliPath: string;
+  /** Version of the CLI. */
+  cliVersion: string;
+  /** At most 255 characters. */
+  hostname: string;
+  /** Whether to mint a machine credential; revokes the one before. */
+  issueCredential?: boolean;
+  /** The machine's own id, a UUID. */
+  machineId: string;
+  /** `linux`, `macos`, ... */
+  os: string;
+};
+
+/** Arguments of `machines.remove`. */
+export type MachinesRemoveArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+};
+
+/** Arguments of `machines.rename`. */
+export type MachinesRenameArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+  /** 1 to 100 characters. */
+  name: string;
+};
+
+/** Arguments of `machines.sendCommand`. */
+export type MachinesSendCommandArgs = {
+  /** Within how many milliseconds it must be begun: 1 second to 7 days. By default what fits the type. */
+  deadlineMs?: number | null;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** To which machine. */
+  machineId: string;
+} & ({
+  /** Names a role of a room to start. */
+  payload: {
+    /** The room. */
+    chatroomId: string;
+    /** Whether an agent of the role on another machine is to be given up: its machine is told to stop it. */
+    move?: boolean;
+    /** The role; matched without regard to case. */
+    role: string;
+  };
+  type: "start-agent";
+} | {
+  /** Names a role of a room. */
+  payload: {
+    /** The room. */
+    chatroomId: string;
+    /** The role; matched without regard to case. */
+    role: string;
+  };
+  type: "stop-agent";
+} | {
+  /** Names a role of a room. */
+  payload: {
+    /** The room. */
+    chatroomId: string;
+    /** The role; matched without regard to case. */
+    role: string;
+  };
+  type: "restart-agent";
+} | {
+  /** A payload without fields; other fields are refused. */
+  payload: Record<string, never>;
+  type: "ping";
+} | {
+  /** A payload without fields; other fields are refused. */
+  payload: Record<string, never>;
+  type: "status";
+});
+
+/** Arguments of `machines.updateAgentConfig`. */
+export type MachinesUpdateAgentConfigArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+  /** Which model; an empty text means the tool's default. */
+  model?: string | null;
+  /** What the agent may do without asking. */
+  permissionMode?: "ask" | "accept-edits" | "full" | null;
+  /** A role of the room's team. */
+  role: string;
+  /** Which tool. */
+  tool?: string | null;
+  /** Absolute path on the machine, without NUL, at most 4096 bytes. */
+  workingDir?: string | null;
+};
+
+/** Arguments of `machines.updateDaemonStatus`. */
+export type MachinesUpdateDaemonStatusArgs = {
+  /** Every agent that the daemon knows of. */
+  agents: ({
+    /** Which agent. */
+    agentId: string;
+  } & ({
+    fact: "running";
+    /** Process id of the tool. */
+    pid: number;
+    /** When it was started, by the machine's clock. */
+    startedAt: number;
+  } | {
+    /** How. */
+    exit: {
+      /** Exit code. */
+      code: number;
+      how: "code";
+    } | {
+      how: "signal";
+      /** Signal number. */
+      signal: number;
+    } | {
+      how: "stopped";
+    } | {
+      how: "lost";
+    };
+    /** When, by the machine's clock. */
+    exitedAt: number;
+    fact: "exited";
+  }))[];
+  /** The session's epoch. */
+  epoch: number;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+};
+
+/** Arguments of `messages.getInitPrompt`. */
+export type MessagesGetInitPromptArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The machine whose CLI path the commands name; plain `chatroom` when absent. */
+  machineId?: string | null;
+  /** A role of its team. */
+  role: string;
+};
+
+/** Arguments of `messages.list`. */
+export type MessagesListArgs = {
+  /** Only messages after this sequence number. */
+  after?: number | null;
+  /** The room. */
+  chatroomId: string;
+  /** How many at most: 1 to 200, by default 50. */
+  limit?: number | null;
+};
+
+/** Arguments of `messages.send`. */
+export type MessagesSendArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** 1 to 100,000 characters. */
+  content: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** To which role; the entry role when absent. */
+  role?: string | null;
+};
+
+/** Arguments of `participants.join`. */
+export type ParticipantsJoinArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine that it runs on; its CLI path is named in what is printed. */
+  machineId?: string | null;
+  /** A role of its team. */
+  role: string;
+  /** The waiting process. */
+  waiterId: string;
+};
+
+/** Arguments of `participants.list`. */
+export type ParticipantsListArgs = {
+  /** The room. */
+  chatroomId: string;
+};
+
+/** Arguments of `tasks.cancel`. */
+export type TasksCancelArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The task. */
+  taskId: string;
+};
+
+/** Arguments of `tasks.claim`. */
+export type TasksClaimArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The role. */
+  role: string;
+  /** From `tasks.getNextTask`. */
+  taskId: string;
+  /** The waiting process. */
+  waiterId: string;
+};
+
+/** Arguments of `tasks.complete`. */
+export type TasksCompleteArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The number of the hand-over, as printed with the task. */
+  delivery: number;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The role. */
+  role: string;
+  /** The task. */
+  taskId: string;
+};
+
+/** Arguments of `tasks.confirm`. */
+export type TasksConfirmArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The role. */
+  role: string;
+};
+
+/** Arguments of `tasks.getNextTask`. */
+export type TasksGetNextTaskArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The role. */
+  role: string;
+  /** The waiting process. */
+  waiterId: string;
+};
+
+/** Arguments of `tasks.giveBack`. */
+export type TasksGiveBackArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The number of the hand-over, as printed with the task. */
+  delivery: number;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The role. */
+  role: string;
+  /** The task. */
+  taskId: string;
+};
+
+/** Arguments of `tasks.handoff`. */
+export type TasksHandoffArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The message: 1 to 100,000 characters. */
+  content: string;
+  /** The number of the hand-over, as printed with the task. */
+  delivery: number;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The role to hand to, or `user`. */
+  nextRole: string;
+  /** One's own role. */
+  role: string;
+  /** One's own task. */
+  taskId: string;
+};
+
+/** Arguments of `tasks.list`. */
+export type TasksListArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Only of this role. */
+  role?: string | null;
+  /** Only in this state; by default every state that is not an end. */
+  state?: "pending" | "acknowledged" | "in_progress" | "completed" | "cancelled" | null;
+};
+
+/** Arguments of `tasks.requeue`. */
+export type TasksRequeueArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The task. */
+  taskId: string;
+};
+
+/** Arguments of `tasks.start`. */
+export type TasksStartArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The number of the hand-over, as printed with the task. */
+  delivery: number;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The role. */
+  role: string;
+  /** The task. */
+  taskId: string;
+};
+
+/** Arguments of `teams.get`. */
+export type TeamsGetArgs = {
+  /** Its name. */
+  name: string;
+};
+
+/** Arguments of `teams.list`. */
+export type TeamsListArgs = Record<string, never>;
+
+/** Arguments of `users.invite`. */
+export type UsersInviteArgs = {
+  /** Their name: 1 to 100 characters, not in use. Inviting a name that has not signed in yet revokes the lost link. */
+  name: string;
+};
