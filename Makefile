@@ -8,12 +8,14 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 up:
 	@scripts/build-tools
+	@scripts/api-viewer
 	$(CARGO) build --release --locked --package chatroom
 	@exec $(TARGET_DIR)/release/chatroom up $(UP_FLAGS)
 
 test:
 	@scripts/build-tools
 	@scripts/test-tools
+	@scripts/api-viewer
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) deny --locked check bans licenses sources

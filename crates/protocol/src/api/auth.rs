@@ -171,6 +171,16 @@ pub struct SignInLink {
     pub expires_at: UnixMs,
 }
 
+/// Answer of `POST /api/session-token`, which trades a browser's session cookie for a token that its page may hold.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionToken {
+    /// For `Authorization: Bearer` and for the live channel.
+    pub token: String,
+    /// When it ends; it ends sooner when the session does.
+    pub expires_at: UnixMs,
+}
+
 /// Arguments of `auth.revokeCredential`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -13,10 +13,10 @@ use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::auth::{
     ApproveDeviceLogin, CreateSignInLink, CreateToken, CreateTokenArgs, DenyDeviceLogin, DeviceLogin, DeviceLoginDone,
     DeviceLoginStarted, DeviceLoginStatus, GetDeviceLogin, ListCredentials, Logout, PollDeviceLogin,
-    PollDeviceLoginArgs, RevokeCredential, RevokeCredentialArgs, SignInLink, StartDeviceLogin, StartDeviceLoginArgs,
-    TokenCreated, UserCodeArgs, Whoami,
+    PollDeviceLoginArgs, RevokeCredential, RevokeCredentialArgs, SessionToken, SignInLink, StartDeviceLogin,
+    StartDeviceLoginArgs, TokenCreated, UserCodeArgs, Whoami,
 };
-use chatroom_protocol::id::UserId;
+use chatroom_protocol::id::{CredentialId, UserId};
 use chatroom_protocol::user::{Credential, Identity, TokenScope};
 use chatroom_protocol::{ErrorCode, Refusal, UnixMs};
 
@@ -27,6 +27,8 @@ const DEVICE_LOGIN_MS: i64 = 10 * MINUTE_MS;
 const LINK_MS: i64 = 30 * MINUTE_MS;
 /// A browser session lives this long.
 const BROWSER_MS: i64 = 90 * 24 * 60 * MINUTE_MS;
+/// A page may hold a session token this long.
+const SESSION_TOKEN_MS: i64 = 10 * MINUTE_MS;
 /// Device logins that may wait for a person at once.
 const PENDING_LOGINS: i64 = 1000;
 
@@ -86,6 +88,28 @@ pub async fn mint_link(tx: &mut Tx, public_url: &str, user_id: &UserId, now: Uni
     };
     let (_, secret) = credentials::insert(tx, &new, now).await?;
     Ok(SignInLink { url: format!("{public_url}/link/{secret}"), expires_at })
+}
+
+/// Lends a browser session a token that its page may hold, for ten minutes or until the session ends.
+///
+/// # Errors
+/// When the store fails.
+pub async fn lend_session_token(
+    tx: &mut Tx,
+    user_id: &UserId,
+    browser: &CredentialId,
+    scope: TokenScope,
+    now: UnixMs,
+) -> Result<SessionToken> {
+    let expires_at = now + SESSION_TOKEN_MS;
+    let new = NewCredential {
+        user_id,
+        holder: Holder::Session(browser.clone()),
+        name: "page",
+        scope,
+        expires_at: Some(expires_at),
+    };
+    Ok(SessionToken { token: credentials::insert(tx, &new, now).await?.1, expires_at })
 }
 
 /// Mints a CLI token for a user.

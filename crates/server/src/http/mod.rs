@@ -1,6 +1,7 @@
 //! HTTP: the function API, the live channel's upgrade, sign-in and approval pages. One flat list of routes.
 
 mod api;
+mod docs;
 mod guard;
 mod pages;
 
@@ -52,6 +53,10 @@ pub fn router(web: Web) -> Router {
         .route("/api/query", post(api::query))
         .route("/api/mutation", post(api::mutation))
         .route("/api/run/{module}/{function}", post(api::run))
+        .route("/api/openapi.json", get(docs::document))
+        .route("/api/docs", get(docs::page))
+        .route("/api/docs/{asset}", get(docs::asset))
+        .route("/api/session-token", post(docs::session_token))
         .route("/api/sync", get(upgrade))
         .route("/api/{version}/sync", get(upgrade))
         .layer(DefaultBodyLimit::max(MAX_BODY))

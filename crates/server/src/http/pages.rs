@@ -173,7 +173,7 @@ pub(super) async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Resp
     response
 }
 
-async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<Option<(Caller, String)>, Refusal> {
+pub(super) async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<Option<(Caller, String)>, Refusal> {
     let name = cookie_name(web);
     let cookies = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let secret = cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));

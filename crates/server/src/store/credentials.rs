@@ -18,6 +18,8 @@ pub enum Holder {
     Script,
     /// A one-time link that signs a browser in. It authenticates no call.
     Link,
+    /// A page of a browser session, for some minutes: what script may hold in place of the cookie.
+    Session(CredentialId),
     /// A machine, for itself.
     Machine(MachineId),
     /// An agent, for its room and role.
@@ -33,6 +35,7 @@ impl Holder {
             Self::Browser => "browser",
             Self::Script => "script",
             Self::Link => "link",
+            Self::Session(_) => "session",
             Self::Machine(_) => "machine",
             Self::Agent(..) => "agent",
         }
@@ -60,14 +63,16 @@ pub struct NewCredential<'a> {
 /// When the database fails.
 pub async fn insert(tx: &mut Tx, new: &NewCredential<'_>, now: UnixMs) -> Result<(CredentialId, String)> {
     let (id, secret) = (crate::secret::new_id::<CredentialId>(), crate::secret::new_secret(new.holder.kind()));
-    let (machine_id, agent_id) = match &new.holder {
-        Holder::Machine(machine) => (Some(machine.0.clone()), None),
-        Holder::Agent(machine, agent) => (Some(machine.0.clone()), Some(agent.0.clone())),
-        _ => (None, None),
+    let (machine_id, agent_id, parent_id) = match &new.holder {
+        Holder::Machine(machine) => (Some(machine.0.clone()), None, None),
+        Holder::Agent(machine, agent) => (Some(machine.0.clone()), Some(agent.0.clone()), None),
+        Holder::Session(parent) => (None, None, Some(parent.0.clone())),
+        _ => (None, None, None),
     };
     let statement = sql::statement(
-        "INSERT INTO credentials (id, token_hash, kind, user_id, machine_id, agent_id, name, scope, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO credentials (id, token_hash, kind, user_id, machine_id, agent_id, name, scope, created_at, expires_at,
+                                  parent_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(id.0.clone())
     .bind(crate::secret::hash(&secret))
@@ -78,7 +83,8 @@ pub async fn insert(tx: &mut Tx, new: &NewCredential<'_>, now: UnixMs) -> Result
     .bind(new.name.to_owned())
     .bind(new.scope.as_str().to_owned())
     .bind(now.0)
-    .bind(new.expires_at.map(|at| at.0));
+    .bind(new.expires_at.map(|at| at.0))
+    .bind(parent_id);
     sql::execute(tx, statement).await?;
     tx.wake(Topic::Credentials(new.user_id.clone()));
     Ok((id, secret))
@@ -145,13 +151,14 @@ pub async fn redeem_link(tx: &mut Tx, token_hash: &str, now: UnixMs) -> Result<O
     row.map(|row| Ok(sql::text(&row, "user_id")?.into())).transpose()
 }
 
-/// The live credentials of a user, newest first, without one-time links.
+/// The live credentials of a user, newest first, without one-time links and session tokens.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(tx: &mut Tx, user_id: &UserId) -> Result<Vec<Credential>> {
     let statement = sql::statement(
-        "SELECT * FROM credentials WHERE user_id = $1 AND revoked_at IS NULL AND kind <> 'link' ORDER BY created_at DESC, id",
+        "SELECT * FROM credentials WHERE user_id = $1 AND revoked_at IS NULL AND kind NOT IN ('link', 'session')
+         ORDER BY created_at DESC, id",
     )
     .bind(user_id.0.clone());
     sql::all(tx, statement)
@@ -171,13 +178,14 @@ pub async fn list(tx: &mut Tx, user_id: &UserId) -> Result<Vec<Credential>> {
         .collect()
 }
 
-/// Revokes one credential of a user; its sockets close. Tells whether there was one to revoke.
+/// Revokes one credential of a user and the session tokens that it lent; their sockets close. Tells whether there was one to revoke.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn revoke(tx: &mut Tx, user_id: &UserId, id: &CredentialId, now: UnixMs) -> Result<bool> {
     let statement = sql::statement(
-        "UPDATE credentials SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING id, user_id",
+        "UPDATE credentials SET revoked_at = $3
+         WHERE (id = $1 OR parent_id = $1) AND user_id = $2 AND revoked_at IS NULL RETURNING id, user_id",
     )
     .bind(id.0.clone())
     .bind(user_id.0.clone())
@@ -241,13 +249,17 @@ pub async fn set_last_used(tx: &mut Tx, id: &CredentialId, at: UnixMs) -> Result
     Ok(())
 }
 
-/// Forgets credentials that ended more than 90 days ago.
+/// Forgets credentials that ended more than 90 days ago, and session tokens as soon as they have ended.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_old(tx: &mut Tx, now: UnixMs) -> Result<u64> {
-    let statement = sql::statement("DELETE FROM credentials WHERE revoked_at < $1 OR expires_at < $1")
-        .bind((now - super::audit::KEPT_MS).0);
+    let statement = sql::statement(
+        "DELETE FROM credentials
+         WHERE revoked_at < $1 OR expires_at < $1 OR (kind = 'session' AND expires_at < $2)",
+    )
+    .bind((now - super::audit::KEPT_MS).0)
+    .bind(now.0);
     sql::execute(tx, statement).await
 }
 

@@ -4,7 +4,7 @@ use crate::support::TestServer;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use serde_json::{Value, json};
 
-async fn sign_in(server: &TestServer, link: &str) -> Option<String> {
+pub(crate) async fn sign_in(server: &TestServer, link: &str) -> Option<String> {
     let path = link.strip_prefix(&server.url).unwrap().to_owned();
     let response = server.post(&path).send().await.unwrap();
     let cookie = response.headers().get(SET_COOKIE)?.to_str().unwrap().to_owned();

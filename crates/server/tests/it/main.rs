@@ -9,5 +9,6 @@ mod database;
 mod http;
 mod live;
 mod machines;
+mod reference;
 mod rooms;
 mod support;

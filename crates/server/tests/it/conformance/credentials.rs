@@ -15,6 +15,7 @@ super::cases! {
     a_link_speaks_for_nobody_and_is_redeemed_once: ["credentials::redeem_link", "credentials::revoke_links"];
     a_revoked_token_is_silent_and_its_sockets_hear_of_it: ["credentials::revoke", "credentials::list"];
     a_credential_is_revoked_once: ["credentials::revoke"];
+    a_session_token_ends_with_the_session_that_lent_it: ["credentials::insert", "credentials::revoke", "credentials::list"];
     a_machine_takes_its_agents_with_it_when_told: ["credentials::revoke_of_machine", "credentials::revoke_of_agent"];
     last_use_never_goes_back_and_the_dead_are_forgotten: ["credentials::set_last_used", "credentials::delete_old"];
 }
@@ -140,4 +141,24 @@ async fn last_use_never_goes_back_and_the_dead_are_forgotten(world: Arc<World>) 
     mint(&world, &ada, Holder::Cli, None).await;
     assert_eq!(world.write(async |tx| credentials::delete_old(tx, NOW + KEPT_MS).await).await, 0);
     assert_eq!(world.write(async |tx| credentials::delete_old(tx, NOW + KEPT_MS + 1).await).await, 2);
+}
+
+async fn a_session_token_ends_with_the_session_that_lent_it(world: Arc<World>) {
+    let ada = world.user("Ada").await;
+    let (browser, _) = mint(&world, &ada, Holder::Browser, None).await;
+    let (other, _) = mint(&world, &ada, Holder::Browser, None).await;
+    let (_, lent) = mint(&world, &ada, Holder::Session(browser.clone()), Some(NOW + 10)).await;
+    let listed = world.read(async |tx| credentials::list(tx, &ada).await).await;
+    assert_eq!(listed.len(), 2, "session tokens are no logins of their own");
+    world.write(async |tx| credentials::revoke(tx, &ada, &other, NOW).await).await;
+    assert!(matches!(caller(&world, &lent, NOW).await, Caller::User { .. }));
+    assert!(world.write(async |tx| credentials::revoke(tx, &ada, &browser, NOW).await).await);
+    assert_eq!(caller(&world, &lent, NOW).await, Caller::Public);
+    let (_, ended) = mint(&world, &ada, Holder::Session(browser), Some(NOW - 1)).await;
+    assert_eq!(caller(&world, &ended, NOW).await, Caller::Public);
+    assert_eq!(
+        world.write(async |tx| credentials::delete_old(tx, NOW).await).await,
+        1,
+        "forgotten as soon as it has ended"
+    );
 }
