@@ -47,17 +47,17 @@ pub enum ClientMessage {
         /// Stays the same for an npm client's life; new on each connection for the Rust and Python clients.
         session_id: String,
         /// How often this client has connected before.
-        #[serde(default)]
-        connection_count: f64,
+        #[serde(default, deserialize_with = "whole")]
+        connection_count: u32,
         /// Why the last connection ended.
         #[serde(default)]
         last_close_reason: Option<String>,
         /// The newest commit the client has seen.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_observed_timestamp: Option<SyncTs>,
-        /// The client's clock in milliseconds.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        client_ts: Option<f64>,
+        /// The client's clock in milliseconds; 0 when it does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "opt_whole")]
+        client_ts: Option<i64>,
     },
     /// Names the credential of the socket from now on.
     Authenticate {
@@ -68,6 +68,9 @@ pub enum ClientMessage {
         /// The token.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
+        /// Whom an admin wants to act as.
+        #[serde(default, skip_serializing_if = "Option::is_none", alias = "acting_as")]
+        impersonating: Option<Value>,
     },
     /// Adds and removes subscriptions.
     ModifyQuerySet {
@@ -137,6 +140,12 @@ pub enum ServerMessage {
         end_version: StateVersion,
         /// Results that changed.
         modifications: Vec<StateModification>,
+        /// How far the client's clock is ahead, in milliseconds. Comes with `server_ts` or not at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_clock_skew: Option<i64>,
+        /// The server's clock when this was sent, in nanoseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server_ts: Option<i64>,
     },
     /// The answer to a mutation.
     MutationResponse {
@@ -152,7 +161,7 @@ pub enum ServerMessage {
         #[serde(default)]
         log_lines: Vec<String>,
         /// The refusal.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         error_data: Option<Value>,
     },
     /// The answer to an action.
@@ -167,7 +176,7 @@ pub enum ServerMessage {
         #[serde(default)]
         log_lines: Vec<String>,
         /// The refusal.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         error_data: Option<Value>,
     },
     /// The credential is not valid.
@@ -216,7 +225,7 @@ pub enum StateModification {
         /// Always null.
         journal: Option<String>,
         /// The refusal.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         error_data: Option<Value>,
     },
     /// The subscription ended.
@@ -225,6 +234,26 @@ pub enum StateModification {
         query_id: u32,
     },
 }
+
+/// An `errorData` that is there and null is something else than none.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// A count, also when it comes as a float.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from float saturates")]
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    f64::deserialize(deserializer).map(|float| float as u32)
+}
+
+/// A time, also when it comes as a float.
+#[allow(clippy::cast_possible_truncation, reason = "a cast from float saturates")]
+fn opt_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.map(|float| float as i64))
+}
+
+#[cfg(test)]
+mod official;
 
 #[cfg(test)]
 mod tests {

@@ -347,12 +347,20 @@ fn take_idempotency_key(request: &Request) -> Result<(Value, Option<String>)> {
 }
 
 fn typed<F: Function>(args: Value) -> Result<F::Args> {
-    serde_json::from_value(value::normalise(args))
-        .map_err(|error| Refusal::bad_request(format!("arguments of {}: {error}", F::NAME)).into())
+    let bad = |error: String| Fail::from(Refusal::bad_request(format!("arguments of {}: {error}", F::NAME)));
+    // Serde would take a list of values for a struct.
+    if !args.is_object() {
+        return Err(bad("they are one object".to_owned()));
+    }
+    let args = value::from_encoded(&args).map_err(|error| bad(error.to_string()))?;
+    serde_json::from_value(args).map_err(|error| bad(error.to_string()))
 }
 
+/// An answer that could not stand on the wire is our fault; a mutation with one is rolled back.
 fn to_value<T: serde::Serialize>(answer: T) -> Result<Value> {
-    serde_json::to_value(answer).map_err(|error| Fail::Internal(error.into()))
+    let answer = serde_json::to_value(answer).map_err(|error| Fail::Internal(error.into()))?;
+    value::to_encoded(&answer).map_err(|error| Fail::Internal(error.into()))?;
+    Ok(answer)
 }
 
 fn wrong_kind(name: &str, is: &str, wanted: &str) -> Refusal {

@@ -73,16 +73,16 @@ impl Session {
         self.outbox.clear();
         self.outbox.push_back(ClientMessage::Connect {
             session_id: self.session_id.clone(),
-            connection_count: f64::from(self.connections),
+            connection_count: self.connections,
             last_close_reason: Some(self.last_close_reason.clone()),
             max_observed_timestamp: self.max_observed,
-            #[allow(clippy::cast_precision_loss)] // Milliseconds stay exact for 285,000 years.
-            client_ts: Some(now.0 as f64),
+            client_ts: Some(now.0),
         });
         self.outbox.push_back(ClientMessage::Authenticate {
             base_version: 0,
             token_type: "User".to_owned(),
             value: Some(token.expose().to_owned()),
+            impersonating: None,
         });
         self.connections = self.connections.saturating_add(1);
         self.connection =
@@ -126,7 +126,7 @@ impl Session {
     /// Takes a message of the server.
     pub(crate) fn handle(&mut self, message: ServerMessage) -> Vec<Effect> {
         match message {
-            ServerMessage::Transition { start_version, end_version, modifications } => {
+            ServerMessage::Transition { start_version, end_version, modifications, .. } => {
                 self.transition(start_version, end_version, modifications)
             }
             ServerMessage::AuthError { error, .. } => vec![Effect::Unauthenticated(error)],
@@ -217,6 +217,8 @@ mod tests {
             start_version: start,
             end_version: end,
             modifications: serde_json::from_value(modifications).unwrap(),
+            client_clock_skew: None,
+            server_ts: None,
         }
     }
 

@@ -108,7 +108,7 @@ impl Session {
                 self.session_id = Some(session_id);
                 max_observed_timestamp.map(Effect::Observe).into_iter().collect()
             }
-            ClientMessage::Authenticate { base_version, token_type, value } => {
+            ClientMessage::Authenticate { base_version, token_type, value, .. } => {
                 if base_version != self.identity {
                     return vec![Effect::Close { reason: "Authenticate builds on another version" }];
                 }
@@ -208,7 +208,13 @@ impl Session {
             StateVersion { query_set: self.query_set, identity: self.identity, ts: SyncTs(ts.0.max(self.sent.ts.0)) };
         let start_version = std::mem::replace(&mut self.sent, end_version);
         self.due = false;
-        ServerMessage::Transition { start_version, end_version, modifications }
+        ServerMessage::Transition {
+            start_version,
+            end_version,
+            modifications,
+            client_clock_skew: None,
+            server_ts: None,
+        }
     }
 
     fn modify(&mut self, base: u32, new: u32, modifications: Vec<QuerySetModification>) -> Vec<Effect> {
