@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 functions! {
     /// Lists a room's tasks, in queue order; ended ones only when asked for by state.
     List(ListArgs) -> Vec<Task> = "tasks.list", Query, [USER AGENT];
-    /// What a waiter is to do now. Its subscription is what "waiting" means.
-    GetNextTask(WaiterArgs) -> NextTask = "tasks.getNextTask", Query, [USER AGENT];
+    /// What a waiter is to do now. Its subscription is what "waiting" means. A machine asks for the waiters that joined on it.
+    GetNextTask(WaiterArgs) -> NextTask = "tasks.getNextTask", Query, [USER MACHINE AGENT];
     /// Takes a task for a waiter under a new delivery number; the same waiter again gets the same hand-over.
     Claim(ClaimArgs) -> ClaimOutcome = "tasks.claim", Mutation, [USER AGENT];
     /// Gives an unconfirmed hand-over back to the queue (the waiter could not print it).

@@ -17,8 +17,9 @@ use crate::prompt;
 use crate::registry::{Closed, MutationCx, Presence, QueryCx, Registry};
 use crate::secret;
 use crate::store::Tx;
+use crate::store::agents;
 use crate::store::messages::{self, NewMessage};
-use crate::store::participants::{self, Holding};
+use crate::store::participants::{self, Holding, Waiter};
 use crate::store::tasks::{self, Fence, NewTask, Offer, Row};
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::tasks::{
@@ -70,13 +71,20 @@ async fn list(cx: &mut QueryCx, args: ListArgs) -> Result<Vec<Task>> {
 
 async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
-    if !is_waiter(&mut cx.tx, &cx.caller, &room, &role, &args.waiter_id).await? {
+    let Some(waiter) = find_waiter(&mut cx.tx, &cx.caller, &room, &role, &args.waiter_id).await? else {
         return Ok(NextTask::Superseded { reason: superseded(&role.name) });
-    }
+    };
     if room.archived_at.is_some() {
         return Ok(NextTask::Wait { reason: Some("the chatroom is archived".to_owned()) });
     }
-    let offer = tasks::find_offer(&mut cx.tx, &room.chatroom_id, &role.name, agent_of(&cx.caller)).await?;
+    if let (Some(agent_id), Caller::Machine { user_id, .. }) = (&waiter.agent_id, &cx.caller) {
+        // Over the agent's own connection its credential would tell.
+        let agent = agents::find(&mut cx.tx, user_id, agent_id).await?;
+        if !agent.is_some_and(|row| row.agent.state.is_active()) {
+            return Ok(NextTask::Wait { reason: Some(format!("agent {agent_id}, which waits here, has ended")) });
+        }
+    }
+    let offer = tasks::find_offer(&mut cx.tx, &room.chatroom_id, &role.name, waiter.agent_id.as_ref()).await?;
     Ok(match offer {
         Offer::Take(row) => NextTask::Claim { task_id: row.task.task_id },
         Offer::Busy { agent_id, task_id } => NextTask::Wait {
@@ -91,7 +99,7 @@ async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {
 
 async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
-    if !is_waiter(&mut cx.tx, &cx.caller, &room, &role, &args.waiter_id).await? {
+    if find_waiter(&mut cx.tx, &cx.caller, &room, &role, &args.waiter_id).await?.is_none() {
         return Ok(ClaimOutcome::Superseded { reason: superseded(&role.name) });
     }
     // The answer to an earlier claim was lost: the same hand-over again.
@@ -236,16 +244,24 @@ async fn acting(tx: &mut Tx, caller: &Caller, chatroom_id: &ChatroomId, role: &s
     Ok((room, role))
 }
 
-/// Whether this is the waiter of its role, and this caller's.
-async fn is_waiter(
+/// The waiter of the role, if it is this one and the caller's own. A machine's connection carries every waiter that has joined
+/// as being on that machine.
+async fn find_waiter(
     tx: &mut Tx,
     caller: &Caller,
     room: &Chatroom,
     role: &TeamRole,
     waiter_id: &WaiterId,
-) -> Result<bool> {
+) -> Result<Option<Waiter>> {
     let waiter = participants::find(tx, &room.chatroom_id, &role.name).await?;
-    Ok(waiter.is_some_and(|waiter| waiter.waiter_id == *waiter_id && waiter.agent_id.as_ref() == agent_of(caller)))
+    let Some(waiter) = waiter.filter(|waiter| waiter.waiter_id == *waiter_id) else { return Ok(None) };
+    match caller {
+        Caller::Machine { machine_id, .. } if waiter.machine_id.as_ref() != Some(machine_id) => {
+            Err(Refusal::not_found("waiter").into())
+        }
+        Caller::Machine { .. } => Ok(Some(waiter)),
+        caller => Ok(Some(waiter).filter(|waiter| waiter.agent_id.as_ref() == agent_of(caller))),
+    }
 }
 
 async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row) -> Result<ClaimOutcome> {
@@ -421,6 +437,9 @@ impl WaiterPresence {
         let holding = Holding { socket, replica: &app.replica };
         if opened {
             let (room, role) = acting(&mut tx, caller, &args.chatroom_id, &args.role).await?;
+            if find_waiter(&mut tx, caller, &room, &role, &args.waiter_id).await?.is_none() {
+                return refuse(ErrorCode::Superseded, superseded(&role.name));
+            }
             let (room, role, user_id) = (&room.chatroom_id, role.name, caller.user_id()?);
             if !participants::set_waiting(&mut tx, user_id, room, &role, &args.waiter_id, &holding, clock::now())
                 .await?

@@ -158,6 +158,44 @@ async fn a_waiter_waits_while_its_socket_is_open_and_hears_at_once_that_a_newer_
 }
 
 #[tokio::test]
+async fn a_machines_one_connection_carries_the_waiters_that_joined_on_it_and_no_others() {
+    let server = TestServer::start().await;
+    let room = create(&server, "duo").await;
+    let machine = json!({"machineId": MACHINE, "hostname": "laptop", "os": "linux", "arch": "x86_64", "cliVersion": "1",
+        "cliPath": "/opt/chatroom", "availableTools": [], "issueCredential": true});
+    let machine = server.ok("machines.register", machine).await["credential"].as_str().unwrap().to_owned();
+    let joins =
+        |role: &str, waiter: &str| json!({"chatroomId": room, "role": role, "waiterId": waiter, "machineId": MACHINE});
+    for (role, waiter) in [("planner", "w1"), ("builder", "w2")] {
+        server.ok("participants.join", joins(role, waiter)).await;
+    }
+    let mut socket = server.socket().await;
+    socket.authenticate(0, &machine).await;
+    socket.transition().await;
+    for (number, (role, waiter)) in [("planner", "w1"), ("builder", "w2")].into_iter().enumerate() {
+        let number = u32::try_from(number).unwrap();
+        let who = json!({"chatroomId": room, "role": role, "waiterId": waiter});
+        socket.subscribe(number, number, "tasks:getNextTask", who).await;
+        shows(&mut socket, |value| value["next"] == "wait").await;
+    }
+    let listed = server.ok("participants.list", json!({"chatroomId": room})).await;
+    assert!(listed.as_array().unwrap().iter().all(|waiter| waiter["waiting"] == true), "{listed}");
+    server.ok("messages.send", json!({"chatroomId": room, "role": "builder", "content": "go"})).await;
+    shows(&mut socket, |value| value["next"] == "claim").await;
+    // The machine hears of it; it cannot take it.
+    let claim = json!({"chatroomId": room, "role": "builder", "waiterId": "w2", "taskId": "any"});
+    assert_eq!(server.run("tasks.claim", claim, Some(&machine)).await.0, 403);
+    // A newer waiter that joined elsewhere is none of the machine's.
+    join(&server, &room, "builder", "w3").await;
+    shows(&mut socket, |value| value["next"] == "superseded").await;
+    let who = json!({"chatroomId": room, "role": "builder", "waiterId": "w3"});
+    let (status, body) = server.run("tasks.getNextTask", who, Some(&machine)).await;
+    assert_eq!((status, &body["errorData"]["code"]), (404, &json!("not_found")), "{body}");
+    drop(socket);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_refused_with_what_does() {
     let server = TestServer::start().await;
     let unknown = refused(&server, "chatrooms.create", json!({"name": "x", "team": "army"})).await;
