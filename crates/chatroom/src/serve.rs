@@ -18,6 +18,7 @@ pub(crate) async fn run(context: &Context, args: cli::Server) -> Result<()> {
         database_url: args.database_url,
         public_url: args.public_url,
         trust_proxy: args.trust_proxy,
+        allowed_origins: args.allow_origin,
         first_user: first_user(),
     };
     let shutdown = stop_token()?;

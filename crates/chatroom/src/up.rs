@@ -43,6 +43,7 @@ pub(crate) async fn run(context: &Context, args: cli::Up) -> Result<()> {
         database_url: None,
         public_url: None,
         trust_proxy: false,
+        allowed_origins: args.allow_origin,
         first_user: first_user(),
     };
     let server = Server::bind(options).await?;

@@ -6,9 +6,10 @@ use crate::registry::{QueryCx, Registry, Request};
 use crate::store::{Store, credentials};
 use crate::{clock, secret};
 use chatroom_protocol::id::CredentialId;
+use chatroom_protocol::sync::SyncTs;
 use chatroom_protocol::{Kind, Refusal, UnixMs};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -34,7 +35,12 @@ pub struct App {
     /// Tells the reconciler that a deadline was set that may be the next.
     pub deadline_set: Notify,
     last_used: Mutex<HashMap<CredentialId, UnixMs>>,
+    /// Times that were handed out to read at, with the number of commits before them.
+    issued: Mutex<VecDeque<(SyncTs, u64)>>,
 }
+
+/// How many handed out times are remembered.
+const ISSUED: usize = 256;
 
 impl App {
     /// Puts the parts together.
@@ -51,6 +57,7 @@ impl App {
             commits: crate::sync::CommitClock::default(),
             deadline_set: Notify::new(),
             last_used: Mutex::new(HashMap::new()),
+            issued: Mutex::new(VecDeque::new()),
         }
     }
 
@@ -72,6 +79,26 @@ impl App {
     #[must_use]
     pub fn take_last_used(&self) -> HashMap<CredentialId, UnixMs> {
         std::mem::take(&mut self.last_used.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A time to read at, for as long as nothing is written.
+    #[must_use]
+    pub fn issue_ts(&self) -> SyncTs {
+        let ts = self.commits.tick();
+        if let Some(commits) = self.store.commits().settled() {
+            let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+            issued.truncate(ISSUED - 1);
+            issued.push_front((ts, commits));
+        }
+        ts
+    }
+
+    /// Whether what was read until now is what a read at this time would have found (as far as this process knows).
+    #[must_use]
+    pub fn is_still(&self, ts: SyncTs) -> bool {
+        let commits = self.store.commits().begun();
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        issued.iter().any(|(known, before)| *known == ts && *before == commits)
     }
 
     /// Calls a function of whichever kind.

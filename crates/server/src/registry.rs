@@ -205,6 +205,20 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Why a function cannot be called as an action: there are none, or this is something else.
+    #[must_use]
+    pub fn no_action(&self, name: &str) -> Refusal {
+        match self.find(name) {
+            Ok(entry) => {
+                let kind = if entry.kind == Kind::Query { "a query" } else { "a mutation" };
+                Refusal::bad_request(format!("{name} is {kind}, not an action; this server has no actions"))
+            }
+            Err(refusal) => refusal,
+        }
+    }
+}
+
 impl Entry {
     /// Whether this caller may call it at all.
     ///

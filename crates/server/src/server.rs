@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::functions;
 use crate::functions::auth;
-use crate::http::{Guard, Web, router};
+use crate::http::{Guard, Web, parse_origin, router};
 use crate::live::{Hub, postgres};
 use crate::store::users::{self, User};
 use crate::store::{Backend, Store};
@@ -34,6 +34,8 @@ pub struct ServerOptions {
     pub public_url: Option<String>,
     /// Whether `X-Forwarded-For` of a proxy counts.
     pub trust_proxy: bool,
+    /// Origins of other pages that may call the API from a browser, for example `https://app.example.org`.
+    pub allowed_origins: Vec<String>,
     /// The name of the first user, when there is none yet.
     pub first_user: String,
 }
@@ -45,6 +47,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     options: ServerOptions,
+    allowed_origins: Vec<String>,
     /// Held for life: one server on one data directory.
     _lock: Option<std::fs::File>,
 }
@@ -56,6 +59,8 @@ impl Server {
     /// When the data directory is in use or cannot be written, the database is newer than this program, or the address is
     /// taken.
     pub async fn bind(options: ServerOptions) -> anyhow::Result<Self> {
+        let allowed_origins =
+            options.allowed_origins.iter().map(|origin| parse_origin(origin)).collect::<Result<_, _>>()?;
         let replica: String = secret::new_id();
         let hub = Arc::new(Hub::new(replica.clone()));
         let (store, lock) = match &options.database_url {
@@ -77,7 +82,7 @@ impl Server {
         let app = Arc::new(App::new(store, hub, functions::registry(), replica, public_url));
         ensure_first_user(&app, &options.first_user).await.context("cannot make the first user")?;
         reconcile::at_start(&app).await.context("cannot take note of the start")?;
-        Ok(Self { app, listener, address, options, _lock: lock })
+        Ok(Self { app, listener, address, options, allowed_origins, _lock: lock })
     }
 
     /// Where it listens.
@@ -142,7 +147,7 @@ impl Server {
         }
         tasks.spawn(reconcile::run(Arc::clone(&self.app), shutdown.clone()));
         let sockets = shutdown.child_token();
-        let guard = Arc::new(Guard::new(&self.app.public_url, self.options.trust_proxy));
+        let guard = Arc::new(Guard::new(&self.app.public_url, self.options.trust_proxy, self.allowed_origins));
         let router = router(Web { app: Arc::clone(&self.app), shutdown: sockets, guard });
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tracing::info!(address = %self.address, "server listens");

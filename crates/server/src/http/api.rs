@@ -1,58 +1,150 @@
-//! The function API: `POST /api/query`, `/api/mutation` (200 also for a refused function, as official clients expect) and
-//! `POST /api/run/{module}/{function}` (the proper status for each refusal).
+//! The function API. `/api/query`, `/api/mutation`, `/api/action` and `/api/function` answer 200 also for a refused function, as
+//! official clients expect; `POST /api/run/{module}/{function}` answers each refusal with its proper status.
 
-use super::{Address, Web};
+use super::Web;
+use super::call::{Asked, Call, Format, outcome, refused, transport_error};
 use crate::caller::Caller;
-use crate::registry::Request;
-use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use crate::registry::{QueryCx, Request};
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use chatroom_protocol::function::canonical_name;
-use chatroom_protocol::{ErrorCode, Kind, Refusal, value};
+use chatroom_protocol::sync::SyncTs;
+use chatroom_protocol::{ErrorCode, Kind, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// The body of a call.
-#[derive(Deserialize)]
-struct Call {
-    #[serde(default)]
-    path: String,
-    /// An object, or a list of one object as the npm client sends.
-    #[serde(default)]
-    args: Value,
-    #[serde(default)]
+/// Queries that one batch may hold.
+const MAX_BATCH: usize = 100;
+
+/// Which functions a route calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Any,
+    Only(Kind),
+    /// There are none; whoever asks for one learns what the function is instead.
+    Action,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct QueryText {
+    path: Option<String>,
+    args: Option<String>,
     format: Option<String>,
 }
 
-pub(super) async fn query(web: State<Web>, address: Extension<Address>, headers: HeaderMap, body: Bytes) -> Response {
-    named(web, address, &headers, &body, Kind::Query).await
+#[derive(Debug, Deserialize)]
+struct Batch {
+    queries: Vec<Call>,
 }
 
-pub(super) async fn mutation(
-    web: State<Web>,
-    address: Extension<Address>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    named(web, address, &headers, &body, Kind::Mutation).await
+#[derive(Debug, Deserialize)]
+struct At {
+    ts: SyncTs,
+    #[serde(flatten)]
+    call: Call,
+}
+
+pub(super) async fn query(State(web): State<Web>, asked: Asked) -> Response {
+    named(&web, &asked, asked.read(), Wanted::Only(Kind::Query)).await
+}
+
+pub(super) async fn get_query(State(web): State<Web>, Query(text): Query<QueryText>, asked: Asked) -> Response {
+    let call = match text.args.as_deref().map(serde_json::from_str).transpose() {
+        Ok(args) => {
+            Ok(Call { path: text.path.unwrap_or_default(), args: args.unwrap_or_default(), format: text.format })
+        }
+        Err(error) => Err(Refusal::bad_request(format!("args is not JSON: {error}"))),
+    };
+    named(&web, &asked, call, Wanted::Only(Kind::Query)).await
+}
+
+pub(super) async fn mutation(State(web): State<Web>, asked: Asked) -> Response {
+    named(&web, &asked, asked.read(), Wanted::Only(Kind::Mutation)).await
+}
+
+pub(super) async fn action(State(web): State<Web>, asked: Asked) -> Response {
+    named(&web, &asked, asked.read(), Wanted::Action).await
+}
+
+pub(super) async fn function(State(web): State<Web>, asked: Asked) -> Response {
+    named(&web, &asked, asked.read(), Wanted::Any).await
 }
 
 pub(super) async fn run(
     State(web): State<Web>,
-    Extension(address): Extension<Address>,
     Path((module, function)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
+    asked: Asked,
 ) -> Response {
-    let call = match read(&body) {
-        Ok(call) => call,
-        Err(refusal) => return answer(Err(refusal), false, Status::Proper),
+    let mut format = Format::Clean;
+    let answer = async {
+        let mut call: Call = asked.read()?;
+        format = asked.format(call.format.as_deref().or(Some("json")))?;
+        let (caller, args) = (asked.caller(&web).await?, call.take_args()?);
+        let request = Request { caller, address: asked.address, args, replay_key: None };
+        web.app.call(&format!("{module}.{function}"), None, &request).await
+    }
+    .await;
+    let status = answer.as_ref().map_or_else(|refusal| refusal.code.http_status(), |_| 200);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, axum::Json(outcome(answer, format))).into_response()
+}
+
+/// Many queries of one snapshot.
+pub(super) async fn query_batch(State(web): State<Web>, asked: Asked) -> Response {
+    let batch: Batch = match asked.read() {
+        Ok(batch) => batch,
+        Err(refusal) => return transport_error(StatusCode::BAD_REQUEST, "BadJsonBody", &refusal.message),
     };
-    let encoded = call.format.as_deref() == Some("convex_encoded_json");
-    let outcome = perform(&web, address, &headers, &format!("{module}.{function}"), call.args, None).await;
-    answer(outcome, encoded, Status::Proper)
+    if batch.queries.len() > MAX_BATCH {
+        return refused(&Refusal::bad_request(format!("a batch may hold {MAX_BATCH} queries at most")));
+    }
+    let mut cx = match query_cx(&web, &asked).await {
+        Ok(cx) => cx,
+        Err(refusal) => return refused(&refusal),
+    };
+    let mut results = Vec::with_capacity(batch.queries.len());
+    for mut call in batch.queries {
+        let (format, answer) = one_query(&asked, &mut call, &mut cx).await;
+        results.push(outcome(answer, format));
+    }
+    axum::Json(json!({"results": results})).into_response()
+}
+
+/// A time to name in `query_at_ts`.
+pub(super) async fn query_ts(State(web): State<Web>) -> Response {
+    axum::Json(json!({"ts": web.app.issue_ts()})).into_response()
+}
+
+/// A query as of a time that `query_ts` gave, while nothing has been written since: this server keeps no history.
+pub(super) async fn query_at_ts(State(web): State<Web>, asked: Asked) -> Response {
+    let mut at: At = match asked.read() {
+        Ok(at) => at,
+        Err(refusal) => return transport_error(StatusCode::BAD_REQUEST, "BadJsonBody", &refusal.message),
+    };
+    let mut cx = match query_cx(&web, &asked).await {
+        Ok(cx) => cx,
+        Err(refusal) => return refused(&refusal),
+    };
+    let (format, answer) = one_query(&asked, &mut at.call, &mut cx).await;
+    if !web.app.is_still(at.ts) {
+        return transport_error(
+            StatusCode::CONFLICT,
+            "SnapshotTooOld",
+            "something was written since this time; ask /api/query_ts for a new one and read again",
+        );
+    }
+    axum::Json(outcome(answer, format)).into_response()
+}
+
+pub(super) async fn instance_name() -> &'static str {
+    "chatroom"
+}
+
+/// Telemetry that clients may be told to send: not wanted.
+pub(super) async fn debug_event(_asked: Asked) -> StatusCode {
+    StatusCode::OK
 }
 
 /// Whether the database answers.
@@ -66,90 +158,68 @@ pub(super) async fn health(State(web): State<Web>) -> Response {
     }
 }
 
-async fn named(
-    State(web): State<Web>,
-    Extension(address): Extension<Address>,
-    headers: &HeaderMap,
-    body: &[u8],
-    kind: Kind,
-) -> Response {
-    let call = match read(body) {
+pub(super) async fn nowhere(uri: Uri) -> Response {
+    if !uri.path().starts_with("/api/") {
+        return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
+    }
+    transport_error(StatusCode::NOT_FOUND, "NotFound", "there is no such route; /api/openapi.json lists all")
+}
+
+pub(super) async fn wrong_method() -> Response {
+    transport_error(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "this route takes another method")
+}
+
+async fn named(web: &Web, asked: &Asked, call: Result<Call, Refusal>, wanted: Wanted) -> Response {
+    let mut call = match call {
         Ok(call) if !call.path.is_empty() => call,
         Ok(_) => return transport_error(StatusCode::BAD_REQUEST, "BadRequest", "path is missing"),
         Err(refusal) => return transport_error(StatusCode::BAD_REQUEST, "BadJsonBody", &refusal.message),
     };
-    let encoded = call.format.as_deref() == Some("convex_encoded_json");
-    let outcome = perform(&web, address, headers, &canonical_name(&call.path), call.args, Some(kind)).await;
-    match outcome {
+    let format = match asked.format(call.format.as_deref()) {
+        Ok(format) => format,
+        Err(refusal) => return refused(&refusal),
+    };
+    let caller = match asked.caller(web).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refused(&refusal),
+    };
+    match perform(web, asked, caller, &mut call, wanted).await {
         // What stands before every function is the transport's to refuse: clients raise it as such.
-        Err(refusal) if refusal.code == ErrorCode::Unauthenticated => {
-            transport_error(StatusCode::UNAUTHORIZED, "Unauthenticated", &refusal.message)
-        }
-        outcome => answer(outcome, encoded, Status::Always200),
+        Err(refusal) if refusal.code == ErrorCode::Unauthenticated => refused(&refusal),
+        answer => axum::Json(outcome(answer, format)).into_response(),
     }
 }
 
-async fn perform(
-    web: &Web,
-    Address(address): Address,
-    headers: &HeaderMap,
-    name: &str,
-    args: Value,
-    kind: Option<Kind>,
-) -> Result<Value, Refusal> {
-    let caller = match bearer(headers) {
-        None => Caller::Public,
-        Some(token) => {
-            web.app.caller(token).await.map_err(|error| crate::fail::Fail::from(error).into_refusal(name))?
-        }
+async fn perform(web: &Web, asked: &Asked, caller: Caller, call: &mut Call, wanted: Wanted) -> Result<Value, Refusal> {
+    let (name, args) = (canonical_name(&call.path), call.take_args()?);
+    let kind = match wanted {
+        Wanted::Any => None,
+        Wanted::Only(kind) => Some(kind),
+        Wanted::Action => return Err(web.app.registry.no_action(&name)),
     };
-    let args = match args {
-        Value::Array(list) if list.len() <= 1 => list.into_iter().next().unwrap_or_else(|| json!({})),
-        Value::Null => json!({}),
-        args @ Value::Object(_) => args,
-        _ => return Err(Refusal::bad_request("args is one object")),
+    let request = Request { caller, address: asked.address, args, replay_key: None };
+    web.app.call(&name, kind, &request).await
+}
+
+async fn query_cx(web: &Web, asked: &Asked) -> Result<QueryCx, Refusal> {
+    let caller = asked.caller(web).await?;
+    let tx = web.app.store.read().await.map_err(|error| crate::fail::Fail::from(error).into_refusal("queries"))?;
+    Ok(QueryCx { tx, caller, app: Arc::clone(&web.app) })
+}
+
+async fn one_query(asked: &Asked, call: &mut Call, cx: &mut QueryCx) -> (Format, Result<Value, Refusal>) {
+    let format = match asked.format(call.format.as_deref()) {
+        Ok(format) => format,
+        Err(refusal) => return (Format::Clean, Err(refusal)),
     };
-    let request = Request { caller, address, args, replay_key: None };
-    web.app.call(name, kind, &request).await
-}
-
-fn read(body: &[u8]) -> Result<Call, Refusal> {
-    if body.is_empty() {
-        return Ok(Call { path: String::new(), args: Value::Null, format: None });
-    }
-    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("the body is not a call: {error}")))
-}
-
-/// The token of `Authorization: Bearer TOKEN` (or `Convex TOKEN`, as `npx convex run` sends).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("convex")).then_some(token.trim())
-}
-
-enum Status {
-    Proper,
-    Always200,
-}
-
-fn answer(outcome: Result<Value, Refusal>, encoded: bool, status: Status) -> Response {
-    let (code, body) = match outcome {
-        Ok(result) => {
-            let result = if encoded { value::encode(result) } else { result };
-            (200, json!({"status": "success", "value": result}))
-        }
-        Err(refusal) => {
-            let code = refusal.code.http_status();
-            (code, json!({"status": "error", "errorMessage": refusal.message.clone(), "errorData": refusal}))
-        }
+    let args = match call.take_args() {
+        Ok(args) => args,
+        Err(refusal) => return (format, Err(refusal)),
     };
-    let code = match status {
-        Status::Proper => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        Status::Always200 => StatusCode::OK,
+    let app = Arc::clone(&cx.app);
+    let answer = match app.registry.find(&canonical_name(&call.path)) {
+        Ok(entry) => entry.run_query(cx, args).await.map_err(|fail| fail.into_refusal(entry.name)),
+        Err(refusal) => Err(refusal),
     };
-    (code, axum::Json(body)).into_response()
-}
-
-fn transport_error(status: StatusCode, code: &str, message: &str) -> Response {
-    (status, axum::Json(json!({"code": code, "message": message}))).into_response()
+    (format, answer)
 }

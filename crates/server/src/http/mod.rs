@@ -1,6 +1,7 @@
 //! HTTP: the function API, the live channel's upgrade, sign-in and approval pages. One flat list of routes.
 
 mod api;
+mod call;
 mod docs;
 mod guard;
 mod pages;
@@ -9,15 +10,15 @@ use crate::app::App;
 use crate::sync::socket;
 use axum::Router;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::middleware::from_fn_with_state;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::Response;
 use axum::routing::{get, post};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-pub use guard::Guard;
+pub use guard::{Guard, parse_origin};
 
 /// A request body may have this many bytes: enough for the longest message with every character escaped.
 const MAX_BODY: usize = 2 * 1024 * 1024;
@@ -41,7 +42,7 @@ pub struct Address(pub Option<IpAddr>);
 
 /// Every route.
 pub fn router(web: Web) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/", get(pages::home))
         .route("/style.css", get(pages::style))
         .route("/link/{token}", get(pages::link).post(pages::redeem_link))
@@ -50,8 +51,15 @@ pub fn router(web: Web) -> Router {
         .route("/sign-out", post(pages::sign_out))
         .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/healthz", get(api::health))
-        .route("/api/query", post(api::query))
+        .route("/instance_name", get(api::instance_name))
+        .route("/api/query", post(api::query).get(api::get_query))
         .route("/api/mutation", post(api::mutation))
+        .route("/api/action", post(api::action))
+        .route("/api/function", post(api::function))
+        .route("/api/query_batch", post(api::query_batch))
+        .route("/api/query_ts", post(api::query_ts))
+        .route("/api/query_at_ts", post(api::query_at_ts))
+        .route("/api/debug_event", post(api::debug_event))
         .route("/api/run/{module}/{function}", post(api::run))
         .route("/api/openapi.json", get(docs::document))
         .route("/api/docs", get(docs::page))
@@ -59,9 +67,37 @@ pub fn router(web: Web) -> Router {
         .route("/api/session-token", post(docs::session_token))
         .route("/api/sync", get(upgrade))
         .route("/api/{version}/sync", get(upgrade))
+        .fallback(api::nowhere)
+        .method_not_allowed_fallback(api::wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(from_fn_with_state(web.clone(), guard::check))
-        .with_state(web)
+        .with_state(web);
+    // A layer sees a request after its route was found: what changes the path must stand around the whole router.
+    Router::new().fallback_service(routes).layer(map_request(fold_slashes))
+}
+
+/// A deployment URL with a slash at its end makes npm clients ask for `//api/...`.
+async fn fold_slashes(mut request: Request) -> Request {
+    let folded = request.uri().path_and_query().map(|asked| asked.as_str()).and_then(|asked| {
+        let (path, query) = asked.split_at(asked.find('?').unwrap_or(asked.len()));
+        path.contains("//").then(|| {
+            let mut folded = String::with_capacity(asked.len());
+            path.chars().for_each(|letter| {
+                if letter != '/' || !folded.ends_with('/') {
+                    folded.push(letter);
+                }
+            });
+            folded + query
+        })
+    });
+    if let Some(folded) = folded.and_then(|folded| folded.parse().ok()) {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(folded);
+        if let Ok(uri) = axum::http::Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// An untuned WebSocket costs 137 KB of buffers; this one a few: frames are small, and each is flushed at once.

@@ -27,6 +27,7 @@ use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{Any, AnyConnection, AnyPool, Executor as _, Transaction};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 static SQLITE_MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("migrations/sqlite");
@@ -87,6 +88,43 @@ pub struct Store {
     writers: AnyPool,
     readers: AnyPool,
     hub: Arc<Hub>,
+    commits: Arc<Commits>,
+}
+
+/// Counts this process's commits that wrote something.
+#[derive(Debug, Default)]
+pub struct Commits {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Commits {
+    /// How many have begun. The same number before and after a read: this process changed nothing that it has read.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// The number of commits, while none is under way.
+    #[must_use]
+    pub fn settled(&self) -> Option<u64> {
+        let ended = self.ended.load(Ordering::SeqCst);
+        (self.begun() == ended).then_some(ended)
+    }
+
+    fn begin(&self) -> Committing<'_> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        Committing(self)
+    }
+}
+
+/// A commit under way; ends also when its caller is cancelled.
+struct Committing<'a>(&'a Commits);
+
+impl Drop for Committing<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 impl Store {
@@ -100,7 +138,7 @@ impl Store {
         let writers = sqlite_pool(&url, 1).await?;
         SQLITE_MIGRATIONS.run(&writers).await.with_context(|| format!("cannot migrate {}", path.display()))?;
         let readers = sqlite_pool(&url, 4).await?;
-        Ok(Self { backend: Backend::Sqlite, writers, readers, hub })
+        Ok(Self { backend: Backend::Sqlite, writers, readers, hub, commits: Arc::default() })
     }
 
     /// Opens (and migrates) a PostgreSQL database.
@@ -116,13 +154,19 @@ impl Store {
             .await
             .context("cannot connect to PostgreSQL")?;
         POSTGRES_MIGRATIONS.run(&pool).await.context("cannot migrate the PostgreSQL database")?;
-        Ok(Self { backend: Backend::Postgres, writers: pool.clone(), readers: pool, hub })
+        Ok(Self { backend: Backend::Postgres, writers: pool.clone(), readers: pool, hub, commits: Arc::default() })
     }
 
     /// Which database it is.
     #[must_use]
     pub fn backend(&self) -> Backend {
         self.backend
+    }
+
+    /// The count of this process's commits.
+    #[must_use]
+    pub fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     /// Begins a read: everything it reads is of one snapshot.
@@ -151,7 +195,14 @@ impl Store {
 
     async fn begin(&self, pool: &AnyPool, statement: &'static str) -> Result<Tx> {
         let inner = pool.begin_with(statement).await?;
-        Ok(Tx { inner, backend: self.backend, hub: Arc::clone(&self.hub), topics: Vec::new() })
+        Ok(Tx {
+            inner,
+            backend: self.backend,
+            hub: Arc::clone(&self.hub),
+            commits: Arc::clone(&self.commits),
+            topics: Vec::new(),
+            touched: false,
+        })
     }
 
     /// Closes every connection; open transactions end first.
@@ -191,7 +242,10 @@ pub struct Tx {
     inner: Transaction<'static, Any>,
     backend: Backend,
     hub: Arc<Hub>,
+    commits: Arc<Commits>,
     topics: Vec<Topic>,
+    /// Whether a statement has touched or found a row: without one, nothing was written.
+    touched: bool,
 }
 
 impl Tx {
@@ -219,7 +273,9 @@ impl Tx {
                 sqlx::query("SELECT pg_notify('chatroom', $1)").bind(payload).execute(&mut *self.inner).await?;
             }
         }
+        let committing = self.touched.then(|| self.commits.begin());
         self.inner.commit().await?;
+        drop(committing);
         self.hub.wake(&self.topics);
         Ok(())
     }
@@ -246,17 +302,23 @@ pub(crate) mod sql {
 
     /// Runs it and tells how many rows it touched.
     pub(crate) async fn execute(tx: &mut Tx, statement: Statement) -> Result<u64> {
-        Ok(statement.execute(tx.connection()).await?.rows_affected())
+        let touched = statement.execute(tx.connection()).await?.rows_affected();
+        tx.touched |= touched > 0;
+        Ok(touched)
     }
 
     /// The one row, if there is one.
     pub(crate) async fn one(tx: &mut Tx, statement: Statement) -> Result<Option<AnyRow>> {
-        Ok(statement.fetch_optional(tx.connection()).await?)
+        let row = statement.fetch_optional(tx.connection()).await?;
+        tx.touched |= row.is_some();
+        Ok(row)
     }
 
     /// Every row.
     pub(crate) async fn all(tx: &mut Tx, statement: Statement) -> Result<Vec<AnyRow>> {
-        Ok(statement.fetch_all(tx.connection()).await?)
+        let rows = statement.fetch_all(tx.connection()).await?;
+        tx.touched |= !rows.is_empty();
+        Ok(rows)
     }
 
     /// A text column.

@@ -1,8 +1,10 @@
 //! The edge: who is let in, what a bad call is told, what every answer carries.
 
-use crate::support::TestServer;
+use crate::support::{DEADLINE, TestServer};
+use reqwest::Method;
 use reqwest::header::{HOST, ORIGIN};
 use serde_json::{Value, json};
+use std::time::Instant;
 
 #[tokio::test]
 async fn foreign_hosts_and_origins_are_turned_away_before_anything_else() {
@@ -92,4 +94,126 @@ async fn an_idempotency_key_makes_one_call_of_two_and_refuses_other_arguments() 
 
 async fn start(server: &TestServer, args: Value) -> (u16, Value) {
     server.run("chatrooms.create", args, Some(&server.token)).await
+}
+
+#[tokio::test]
+async fn a_listed_origin_may_call_the_api_but_lends_no_cookie() {
+    let server = TestServer::start().await;
+    let origin = "https://app.example.org";
+    let preflight = server
+        .request(Method::OPTIONS, "/api/query")
+        .header(ORIGIN, origin)
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type,convex-client")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(preflight.headers()["access-control-allow-origin"], origin);
+    let allowed = preflight.headers()["access-control-allow-headers"].to_str().unwrap();
+    assert!(["authorization", "content-type", "convex-client"].iter().all(|name| allowed.contains(name)));
+
+    let call = json!({"path": "auth:whoami", "args": {}});
+    let asked = server.post("/api/query").header(ORIGIN, origin).bearer_auth(&server.token).json(&call);
+    let answer = asked.send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["access-control-allow-origin"]),
+        (200, &origin.parse().unwrap())
+    );
+    assert!(answer.headers().get("access-control-allow-credentials").is_none());
+    for path in ["/sign-out", "/device/decide", "/api/session-token"] {
+        assert_eq!(server.post(path).header(ORIGIN, origin).send().await.unwrap().status(), 403, "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_route_of_the_function_api_answers_as_clients_expect() {
+    let server = TestServer::start().await;
+    let call = |path: &'static str, body: Value| {
+        let request = server.post(path).bearer_auth(&server.token).json(&body);
+        async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
+    };
+    let whoami = json!({"path": "auth:whoami", "args": [{}], "format": "convex_encoded_json"});
+    let query = call("/api/query", whoami.clone()).await;
+    assert_eq!(query["status"], "success", "{query}");
+    assert_eq!(call("//api//query", whoami.clone()).await, query);
+    assert_eq!(call("/api/function", whoami.clone()).await, query);
+    let get = server.get("/api/query?path=auth.js%3Awhoami&args=%7B%7D&format=json").bearer_auth(&server.token);
+    assert_eq!(get.send().await.unwrap().json::<Value>().await.unwrap(), query);
+
+    let action = call("/api/action", whoami.clone()).await;
+    assert_eq!((&action["status"], &action["errorData"]["code"]), (&json!("error"), &json!("bad_request")));
+    assert!(action["errorMessage"].as_str().unwrap().contains("no actions"), "{action}");
+
+    let unknown = json!({"path": "no:where", "args": {}});
+    let batch = call("/api/query_batch", json!({"queries": [whoami, unknown]})).await;
+    assert_eq!(batch["results"][0], query);
+    assert_eq!(batch["results"][1]["errorData"]["code"], "not_found");
+
+    for path in ["/instance_name", "/version"] {
+        assert!(!server.get(path).send().await.unwrap().text().await.unwrap().is_empty());
+    }
+    assert_eq!(server.post("/api/debug_event").body("{}").send().await.unwrap().status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_admin_key_calls_as_its_user_and_as_nobody_else() {
+    let server = TestServer::start().await;
+    let call = json!({"path": "auth:whoami", "args": [{}], "format": "convex_encoded_json"});
+    let asked = |key: String| {
+        let request = server.post("/api/function").header("authorization", format!("Convex {key}")).json(&call);
+        async move {
+            let response = request.send().await.unwrap();
+            (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        }
+    };
+    let (status, body) = asked(server.token.clone()).await;
+    assert_eq!((status, &body["value"]["userName"]), (200, &json!("ada")), "{body}");
+    assert_eq!(asked(format!("{}:e30=", server.token)).await.0, 403);
+    let (status, body) = asked("nonsense".into()).await;
+    assert_eq!(status, 401);
+    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["code", "message"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_time_to_read_at_holds_until_something_is_written() {
+    let server = TestServer::start().await;
+    let read = |ts: Value| {
+        let call = json!({"path": "machines:listMachines", "args": [{}], "format": "convex_encoded_json", "ts": ts});
+        server.post("/api/query_at_ts").bearer_auth(&server.token).json(&call).send()
+    };
+    // The server itself writes a little when it starts: whoever is told that a time is too old asks for another.
+    let deadline = Instant::now() + DEADLINE;
+    let ts = loop {
+        let ts = server.post("/api/query_ts").send().await.unwrap().json::<Value>().await.unwrap()["ts"].clone();
+        let answer: Value = read(ts.clone()).await.unwrap().json().await.unwrap();
+        if answer["status"] == "success" {
+            break ts;
+        }
+        assert_eq!(answer["code"], "SnapshotTooOld", "{answer}");
+        assert!(Instant::now() < deadline, "a server with nothing to do writes for ever");
+    };
+    server.ok("chatrooms.create", json!({"name": "room", "team": "solo"})).await;
+    let late = read(ts).await.unwrap();
+    assert_eq!((late.status().as_u16(), &late.json::<Value>().await.unwrap()["code"]), (409, &json!("SnapshotTooOld")));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn tagged_values_come_in_and_bad_ones_are_told() {
+    let server = TestServer::start().await;
+    let week = json!({"$integer": "AOC0JAAAAAA="});
+    server.ok("auth.createToken", json!({"name": "x", "expiresInMs": week})).await;
+    server.ok("auth.createToken", json!({"name": "y", "expiresInMs": 60_000.0})).await;
+    for bad in [json!({"$integer": "x"}), json!({"$set": []}), json!(0.5), json!({"$float": "AAAAAAAA+H8="})] {
+        let (status, _) =
+            server.run("auth.createToken", json!({"name": "x", "expiresInMs": bad}), Some(&server.token)).await;
+        assert_eq!(status, 400);
+    }
+    let nowhere = server.post("/api/nowhere").send().await.unwrap();
+    assert_eq!((nowhere.status().as_u16(), &nowhere.json::<Value>().await.unwrap()["code"]), (404, &json!("NotFound")));
+    server.stop().await;
 }

@@ -39,6 +39,7 @@ impl TestServer {
             database_url: None,
             public_url: None,
             trust_proxy: false,
+            allowed_origins: vec!["https://app.example.org".into()],
             first_user: "ada".into(),
         };
         let server = Server::bind(options).await.unwrap();
@@ -70,6 +71,10 @@ impl TestServer {
 
     pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
         self.http.get(format!("{}{path}", self.url))
+    }
+
+    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
     }
 
     pub(crate) fn post(&self, path: &str) -> reqwest::RequestBuilder {
