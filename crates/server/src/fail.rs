@@ -30,6 +30,9 @@ impl Fail {
                 Refusal::new(ErrorCode::Unavailable, "the server is too busy to take this now; nothing was changed")
                     .hint("try again in a moment")
             }
+            Self::Store(error) if error.is_unstorable_text() => {
+                Refusal::bad_request("a text of the arguments holds a NUL character")
+            }
             broken => {
                 tracing::error!(function, error = %anyhow::Error::from(broken).chain().map(ToString::to_string).collect::<Vec<_>>().join(": "), "a function failed");
                 Refusal::new(ErrorCode::Internal, "the server failed; nothing was changed")

@@ -55,6 +55,12 @@ impl StoreError {
         // PostgreSQL: serialization_failure, deadlock_detected, and unique_violation, which a second run sees coming. SQLite: SQLITE_BUSY and its snapshot form.
         matches!(error.code().as_deref(), Some("40001" | "40P01" | "23505" | "5" | "517"))
     }
+
+    /// Whether a text cannot be stored at all: PostgreSQL has no NUL in texts (character_not_in_repertoire).
+    #[must_use]
+    pub fn is_unstorable_text(&self) -> bool {
+        self.0.as_database_error().is_some_and(|error| error.code().as_deref() == Some("22021"))
+    }
 }
 
 /// Result of a store function.

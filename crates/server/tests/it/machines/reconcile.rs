@@ -3,6 +3,8 @@
 use super::{exited, later, on_each, running, text};
 use chatroom_server::reconcile::{at_start, run, settle};
 use chatroom_server::registry::Closed;
+use chatroom_server::store::machines::Socket;
+use chatroom_server::store::{Backend, machines, replicas};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,8 +141,8 @@ async fn after_a_start_of_the_server_what_was_connected_is_unknown_or_of_another
         at_start(&world.app).await.unwrap();
         let row = world.machine_row(&world.machine).await;
         match world.app.store.backend() {
-            chatroom_server::store::Backend::Sqlite => assert_eq!(row["connection"], "unknown"),
-            chatroom_server::store::Backend::Postgres => assert_eq!(row["connection"], "connected"),
+            Backend::Sqlite => assert_eq!(row["connection"], "unknown"),
+            Backend::Postgres => assert_eq!(row["connection"], "connected"),
         }
         assert_eq!(world.machine_row(&world.other).await["connection"], "disconnected");
     })
@@ -160,6 +162,41 @@ async fn a_history_has_an_end() {
         let gone = chatroom_server::store::agents::delete_old(&mut tx, later(31 * DAY_MS)).await.unwrap();
         assert_eq!((kept, gone), (0, 1));
         tx.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_dead_replica_held_is_unknown_within_seconds() {
+    on_each(async |world| {
+        if world.app.store.backend() == Backend::Sqlite {
+            return;
+        }
+        let mut tx = world.app.store.write().await.unwrap();
+        let (user_id, id) = (world.user_id(), world.machine.id.as_str().into());
+        let socket = Socket { socket: "socket", replica: "dead" };
+        replicas::upsert(&mut tx, "dead", later(-20_000)).await.unwrap();
+        machines::set_connected(&mut tx, &user_id, &id, world.machine.epoch, socket, later(0)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.machine_row(&world.machine).await["connection"], "connected");
+        settle(&world.app, later(0)).await;
+        assert_eq!(world.machine_row(&world.machine).await["connection"], "unknown");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_a_credential_was_last_used_is_written_down() {
+    on_each(async |world| {
+        let (_, secret) = world.run_builder(&world.machine).await;
+        let last_used = async || {
+            let list = world.ok(&world.ada, "auth.listCredentials", json!({})).await;
+            list[0]["lastUsedAt"].as_i64()
+        };
+        assert_eq!(last_used().await, None);
+        world.app.caller(&secret).await.unwrap();
+        settle(&world.app, later(0)).await;
+        assert!(last_used().await.is_some());
     })
     .await;
 }

@@ -297,3 +297,20 @@ async fn a_machine_that_is_registered_again_by_another_user_shows_nothing_of_its
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_id_with_a_nul_is_no_fault_of_the_server() {
+    on_each(async |world| {
+        let nul = "a\u{0}b";
+        for (name, args) in [
+            ("machines.rename", json!({"machineId": nul, "name": "x"})),
+            ("machines.getCommand", json!({"commandId": nul})),
+            ("machines.getAgentConfigs", json!({"chatroomId": nul})),
+            ("agents.get", json!({"agentId": nul})),
+        ] {
+            let code = world.code(&world.ada, name, args).await;
+            assert!(matches!(code, ErrorCode::NotFound | ErrorCode::BadRequest), "{name}: {code}");
+        }
+    })
+    .await;
+}
