@@ -62,6 +62,19 @@ impl Crashes {
         }
     }
 
+    /// What an agent left in its directory, to tell from what became of it.
+    fn traces(&self, agent: &str) -> Vec<String> {
+        let dir = self.world.chatroom_dir().join("agents").join(agent);
+        let files =
+            fs::read_dir(&dir).map(|files| files.filter_map(Result::ok).collect::<Vec<_>>()).unwrap_or_default();
+        let secret = |name: &str| name.starts_with("credential") || name.starts_with("prompt");
+        files
+            .iter()
+            .filter(|file| !secret(&file.file_name().to_string_lossy()))
+            .map(|file| format!("{}: {}", file.path().display(), fs::read_to_string(file.path()).unwrap_or_default()))
+            .collect()
+    }
+
     /// How often each agent was started.
     fn starts(&self) -> BTreeMap<String, usize> {
         let log = fs::read_to_string(self.world.root().join("home/starts.log")).unwrap_or_default();
@@ -71,28 +84,27 @@ impl Crashes {
         })
     }
 
-    /// Starts log, database and processes agree: each command completed, each agent started once and ended. Of an agent whose
-    /// host was killed before it could tell nobody can know: then it is said to be lost, and was started once at most.
-    fn check(&self, commands: &[Value], lost: usize) {
+    /// Starts log, database and processes agree: each command completed, each agent started once and ended. Where the agent's
+    /// host was killed before it could tell, nobody can know: then it is said to be lost, and was not started.
+    fn check(&self, commands: &[Value], never_started: usize) {
         let mut starts = self.starts();
         let mut agents = Vec::new();
-        let mut said_lost = 0;
+        let mut without_start = Vec::new();
         for id in commands {
             let command = self.command(id);
             assert_eq!(command["status"], "completed", "{command}");
             let agent = command["result"]["agentId"].as_str().unwrap().to_owned();
-            let count = starts.remove(&agent).unwrap_or_default();
-            match command["result"]["kind"].as_str().unwrap() {
-                "started" => assert_eq!(count, 1, "starts of agent {agent}"),
-                "started_then_lost" => {
-                    said_lost += 1;
-                    assert!(count <= 1, "{count} starts of agent {agent}");
-                }
-                _ => panic!("{command}"),
+            let kind = command["result"]["kind"].as_str().unwrap();
+            // The second kind comes, too, when the agent's end was told before the outcome of its start.
+            assert!(["started", "started_then_lost"].contains(&kind), "{command}");
+            match starts.remove(&agent) {
+                Some(1) => {}
+                None if kind == "started_then_lost" => without_start.push(self.traces(&agent)),
+                count => panic!("{count:?} starts of agent {agent}: {:#?}", self.traces(&agent)),
             }
             agents.push(agent);
         }
-        assert_eq!(said_lost, lost);
+        assert_eq!(without_start.len(), never_started, "{without_start:#?}");
         assert_eq!(starts, BTreeMap::new(), "agents were started that no command asked for");
         eventually("every agent has ended, by the server's word", || {
             agents
@@ -122,7 +134,7 @@ fn five_hundred_starts_survive_a_daemon_that_is_killed_again_and_again() {
     let mut lives = 0;
     let mut open: Vec<&Value> = commands.iter().collect();
     // Killed until most is done, then left alone for the rest.
-    while open.len() > 20 && lives < 400 {
+    while open.len() > 20 && lives < 300 {
         lives += 1;
         let daemon = crashes.daemon(None);
         std::thread::sleep(Duration::from_millis(next_random(&mut random) % 300));

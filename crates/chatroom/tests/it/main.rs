@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod connection;
 mod crashes;
+mod cursor;
 mod daemon;
 mod obedient;
 mod proxy;

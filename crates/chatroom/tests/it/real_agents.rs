@@ -1,7 +1,7 @@
 //! The real OpenCode and the real Claude Code, against a scripted model that only obeys what our prompts and our CLI print.
 
 use crate::obedient::{ASK, LOST, obey};
-use crate::scripted_model::{Act, ScriptedModel};
+use crate::scripted_model::{Act, ScriptedModel, Turn};
 use crate::world::{World, eventually};
 use serde_json::json;
 use std::fs;
@@ -98,12 +98,14 @@ fn takes_a_task_and_hands_it_back(tool: &str) {
     let tasks = world.line(&format!("task list --chatroom-id={room} --state=completed --json")).ok().json();
     assert_eq!(tasks.as_array().unwrap().len(), 1);
 
-    // It waits again; a stop in the middle of its shell command leaves no process of it.
+    // It waits again; a stop in the middle of the next shell command leaves no process of it.
     eventually("it waits again", || {
         let room = world.line(&format!("room show --chatroom-id={room} --json")).ok().json();
         room["participants"].as_array()?.iter().any(|waiter| waiter["waiting"] == true).then_some(())
     });
     assert!(model.acts().iter().all(|act| *act != Act::Say(LOST.to_owned())), "{:#?}", model.acts());
+    world.chatroom(["send", &format!("--chatroom-id={room}"), &format!("{ASK}touch sleeping; sleep 300")]).ok();
+    eventually("its shell command runs", || dir.join("sleeping").exists().then_some(()));
     world.line(&format!("agent stop --chatroom-id={room} --role=builder")).ok();
     assert_eq!(world.processes(), [up.process.pid()]);
 }
@@ -180,18 +182,41 @@ fn real_claude_code_started_by_hand_is_recognised_and_remembered() {
 
 /// Each line that an agent needs: without it, the obedient model is lost.
 #[test]
-fn a_prompt_without_one_of_its_lines_leaves_the_model_lost() {
-    use crate::scripted_model::Turn;
+fn a_prompt_or_brief_without_one_of_its_lines_leaves_the_model_lost() {
     let world = World::new();
     let _up = world.up();
     let room = world.room("solo");
     let args = json!({"chatroomId": room, "role": "builder"});
     let prompt = world.chatroom(["api", "messages.getInitPrompt", &args.to_string()]).ok().json();
     let prompt = prompt["prompt"].as_str().unwrap();
-    assert!(matches!(obey(&[Turn::User(prompt.to_owned())]), Act::Run(command) if command.contains("wait-for-task")));
-    for needed in ["# You are `builder`", "To wait for a task, run:"] {
-        let line = prompt.lines().find(|line| line.starts_with(needed)).unwrap();
-        let broken = prompt.replacen(line, "", 1);
-        assert_eq!(obey(&[Turn::User(broken)]), Act::Say(LOST.to_owned()), "without {needed:?}");
+    let told = |prompt: &str| obey(&[Turn::User(prompt.to_owned())]);
+    assert!(matches!(told(prompt), Act::Run(command) if command.contains(" wait-for-task ")));
+    for needed in ["# You are `builder`", "To wait for a task, run:", "```sh"] {
+        assert_eq!(told(&without(prompt, needed)), Act::Say(LOST.to_owned()), "without {needed:?}");
     }
+
+    world.chatroom(["send", &format!("--chatroom-id={room}"), &format!("{ASK}pwd")]).ok();
+    let brief = world.line(&format!("wait-for-task --chatroom-id={room} --role=builder")).ok().stdout;
+    let said = |brief: &str, outputs: &[&str]| {
+        let mut turns = vec![Turn::User(prompt.to_owned()), Turn::Model(None), Turn::Output(brief.to_owned())];
+        turns.extend(outputs.iter().flat_map(|output| [Turn::Model(None), Turn::Output((*output).to_owned())]));
+        obey(&turns)
+    };
+    for (outputs, command, lines) in [
+        (&[][..], " task-started ", &["# Task for `builder`", "To say that you began, run:"][..]),
+        (&["begun"], "pwd", &["The text of the task", "| Please run:"]),
+        (&["begun", "/work"], " handoff ", &["From: `user`", "To hand your work to `user`, run:"]),
+    ] {
+        assert!(matches!(said(&brief, outputs), Act::Run(found) if found.contains(command)), "{command}");
+        for needed in lines {
+            assert_eq!(said(&without(&brief, needed), outputs), Act::Say(LOST.to_owned()), "without {needed:?}");
+        }
+    }
+}
+
+/// A text without its first line that begins so.
+#[track_caller]
+fn without(text: &str, beginning: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with(beginning)).unwrap();
+    text.replacen(&format!("{line}\n"), "", 1)
 }

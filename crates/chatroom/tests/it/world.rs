@@ -264,7 +264,7 @@ impl Run<'_> {
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut pipe = child.stderr.take().unwrap();
         let collected = Arc::clone(&stderr);
-        std::thread::spawn(move || {
+        let errors = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = pipe.read(&mut bytes) {
                 collected.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
@@ -280,7 +280,7 @@ impl Run<'_> {
                 text.push('\n');
             }
         });
-        Process { name, child, stdout, stderr, reader: Some(reader) }
+        Process { name, child, stdout, stderr, readers: vec![reader, errors] }
     }
 
     /// Runs it to its end.
@@ -312,7 +312,7 @@ pub(crate) struct Process {
     child: Child,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
-    reader: Option<std::thread::JoinHandle<()>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Process {
@@ -339,10 +339,7 @@ impl Process {
                 return Some(());
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                // The reader may be a little behind.
-                if let Some(reader) = self.reader.take() {
-                    reader.join().unwrap();
-                }
+                self.read_to_end();
                 assert!(
                     self.stdout().contains(text),
                     "{} ended ({status}) without `{text}`:\n{}{}",
@@ -378,6 +375,15 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
+    /// Waits for the readers, which may be a little behind. A process that it left behind may hold its output open: what came
+    /// until then counts.
+    fn read_to_end(&self) {
+        let begun = Instant::now();
+        while self.readers.iter().any(|reader| !reader.is_finished()) && begun.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn done(mut self) -> Done {
@@ -389,13 +395,7 @@ impl Process {
             assert!(begun.elapsed() < 2 * DEADLINE, "{} hangs:\n{}{}", self.name, self.stdout(), self.stderr());
             std::thread::sleep(Duration::from_millis(5));
         };
-        // A process that it left behind may hold its output open: what came until now counts.
-        let reader = self.reader.take();
-        let closing = Instant::now();
-        while reader.as_ref().is_some_and(|reader| !reader.is_finished()) && closing.elapsed() < Duration::from_secs(2)
-        {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        self.read_to_end();
         use std::os::unix::process::ExitStatusExt as _;
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
         Done { name: self.name.clone(), code, stdout: self.stdout(), stderr: self.stderr() }
