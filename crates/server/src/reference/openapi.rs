@@ -51,7 +51,7 @@ pub fn document(reference: &Reference) -> Value {
 
 fn operation(described: &Described) -> Value {
     let mut operation = json!({
-        "operationId": described.name(),
+        "operationId": format!("{}_{}", described.module, described.function),
         "tags": [described.module],
         "summary": described.summary,
         "description": description(described),

@@ -54,5 +54,7 @@
     tryItOutEnabled: true,
     validatorUrl: null,
     requestInterceptor: signed,
+    // The command line that the viewer shows is for copying: it shows no token.
+    showMutatedRequest: false,
   });
 })();
