@@ -1,10 +1,10 @@
-# Two targets: `make up` builds chatroom and runs it, `make test` runs everything that has to pass.
+# `make up` builds chatroom and runs it, `make test` runs everything that has to pass. `make chaos` is ten minutes of one test.
 # Both install what they lack on a fresh Debian machine that has cargo, Node.js and npm.
 
 CARGO ?= cargo
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: up test
+.PHONY: up test chaos
 
 up:
 	@scripts/build-tools
@@ -22,4 +22,11 @@ test:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
 	$(CARGO) test --workspace --doc --locked
 	@scripts/agent-clis
+	@scripts/official-clients
 	@scripts/with-postgres $(CARGO) nextest run --workspace --locked
+
+chaos:
+	@scripts/build-tools
+	@scripts/test-tools
+	@scripts/official-clients
+	CHATROOM_CHAOS_SECONDS=600 $(CARGO) nextest run --package chatroom --locked --no-capture clients::chaos

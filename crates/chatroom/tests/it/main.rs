@@ -4,6 +4,7 @@
 
 mod api;
 mod browser;
+mod clients;
 mod commands;
 mod connection;
 mod crashes;

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -111,7 +111,7 @@ impl World {
     ) -> Run<'_> {
         let mut command = Command::new(program);
         command.args(args).env_clear().envs(&self.env).current_dir(self.work());
-        Run { command, stdin: None, _world: self }
+        Run { command, stdin: Stdin::Nothing, _world: self }
     }
 
     /// Starts `chatroom up` on a free port and waits until this machine is connected.
@@ -227,14 +227,28 @@ pub(crate) fn signal(pid: u32, name: &str) {
 /// A command before it runs.
 pub(crate) struct Run<'a> {
     command: Command,
-    stdin: Option<String>,
+    stdin: Stdin,
     _world: &'a World,
+}
+
+/// What a command reads.
+enum Stdin {
+    Nothing,
+    Text(String),
+    /// What is said to it while it runs.
+    Talk,
 }
 
 impl Run<'_> {
     /// With this on its standard input.
     pub(crate) fn stdin(mut self, text: &str) -> Self {
-        self.stdin = Some(text.to_owned());
+        self.stdin = Stdin::Text(text.to_owned());
+        self
+    }
+
+    /// With an open standard input, for [`Process::say`].
+    pub(crate) fn talking(mut self) -> Self {
+        self.stdin = Stdin::Talk;
         self
     }
 
@@ -253,14 +267,18 @@ impl Run<'_> {
     /// Starts it.
     #[track_caller]
     pub(crate) fn start(mut self) -> Process {
-        self.command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+        self.command.stdin(if matches!(self.stdin, Stdin::Nothing) { Stdio::null() } else { Stdio::piped() });
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let name = format!("{:?}", self.command);
         let mut child = self.command.spawn().unwrap();
-        if let (Some(mut stdin), Some(text)) = (child.stdin.take(), self.stdin) {
-            // A command that does not read its input is no fault of the test.
-            let _ = stdin.write_all(text.as_bytes());
-        }
+        let stdin = match (child.stdin.take(), self.stdin) {
+            (Some(mut stdin), Stdin::Text(text)) => {
+                // A command that does not read its input is no fault of the test.
+                let _ = stdin.write_all(text.as_bytes());
+                None
+            }
+            (stdin, _) => stdin,
+        };
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut pipe = child.stderr.take().unwrap();
         let collected = Arc::clone(&stderr);
@@ -280,7 +298,7 @@ impl Run<'_> {
                 text.push('\n');
             }
         });
-        Process { name, child, stdout, stderr, readers: vec![reader, errors] }
+        Process { name, child, stdin, stdout, stderr, readers: vec![reader, errors] }
     }
 
     /// Runs it to its end.
@@ -310,6 +328,7 @@ impl Run<'_> {
 pub(crate) struct Process {
     name: String,
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
     readers: Vec<std::thread::JoinHandle<()>>,
@@ -329,6 +348,25 @@ impl Process {
     /// What it printed on stderr so far.
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// Writes a line to its standard input.
+    pub(crate) fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("a command that was started to talk to");
+        writeln!(stdin, "{line}").unwrap();
+    }
+
+    /// Waits for its line of this number, counted from 0; `None` when it ended before.
+    #[track_caller]
+    pub(crate) fn line(&mut self, number: usize) -> Option<String> {
+        eventually(&format!("line {number} of {}", self.name), || {
+            // Asked before the look at its lines: what it printed last is not lost.
+            let ended = self.has_ended() && self.readers.iter().all(std::thread::JoinHandle::is_finished);
+            match self.stdout().lines().nth(number) {
+                Some(line) => Some(Some(line.to_owned())),
+                None => ended.then_some(None),
+            }
+        })
     }
 
     /// Waits until it has printed something.
