@@ -100,7 +100,7 @@ export type Api = {
     complete: FunctionReference<"mutation", "public", t.TasksCompleteArgs, t.TaskWritten>;
     /** Confirms that the role got its task (any call of the role does; this one does nothing else). */
     confirm: FunctionReference<"mutation", "public", t.TasksConfirmArgs, t.Empty>;
-    /** What a waiter is to do now. Its subscription is what "waiting" means. */
+    /** What a waiter is to do now. Its subscription is what "waiting" means. A machine asks for the waiters that joined on it. */
     getNextTask: FunctionReference<"query", "public", t.TasksGetNextTaskArgs, t.NextTask>;
     /** Gives an unconfirmed hand-over back to the queue (the waiter could not print it). */
     giveBack: FunctionReference<"mutation", "public", t.TasksGiveBackArgs, t.TaskWritten>;

@@ -1,6 +1,6 @@
 //! End-to-end tests: the real binary, an empty environment, a temporary home, everything on loopback.
 
-#![allow(clippy::unwrap_used)] // Everything here is a test: a panic is its answer.
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // Everything here is a test: a panic is its answer, stderr its log.
 
 mod api;
 mod browser;
