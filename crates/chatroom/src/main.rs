@@ -1,7 +1,7 @@
 //! The `chatroom` binary: server, page, command line, daemon and agent host in one program.
 //!
-//! Here is decided only what runs in which runtime. The agent host has none (it is one thread for its whole life); commands
-//! have a single-threaded one; only the long-running processes have more threads.
+//! Here is decided only what runs in which runtime. The agent host has none (it is one thread for its whole life), nor has a
+//! process that waits for a task over the daemon; commands have a single-threaded one; only the long-running processes have more threads.
 
 mod agent_log;
 mod browser;
@@ -11,6 +11,7 @@ mod context;
 mod duration;
 mod error;
 mod input;
+mod local_wait;
 mod log;
 mod machines;
 mod parent_tool;
@@ -20,7 +21,6 @@ mod serve;
 mod stop;
 mod ui;
 mod up;
-mod waiter;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -68,14 +68,21 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Up(args) => on_threads(up::run(&context, args)),
         Command::Server(args) => on_threads(serve::run(&context, args)),
         Command::DaemonRun => on_threads(commands::daemon::run_daemon(&context)),
-        command => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let done = runtime.block_on(commands::run(&context, command));
-            // A thread may stand in a read or write that never ends; the process ends without it.
-            runtime.shutdown_timeout(Duration::ZERO);
-            done
-        }
+        // Where a daemon runs, a process that waits has no runtime: there may be hundreds of them.
+        Command::WaitForTask(args) => match local_wait::run(&context, args)? {
+            Some(wait) => on_this_thread(commands::wait::run(&context, wait)),
+            None => Ok(()),
+        },
+        command => on_this_thread(commands::run(&context, command)),
     }
+}
+
+fn on_this_thread(short: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let done = runtime.block_on(short);
+    // A thread may stand in a read or write that never ends; the process ends without it.
+    runtime.shutdown_timeout(Duration::ZERO);
+    done
 }
 
 fn on_threads(long: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

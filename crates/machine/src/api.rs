@@ -5,7 +5,7 @@
 
 use crate::{Secret, ServerUrl, VERSION};
 use chatroom_protocol::{ErrorCode, Function, Refusal, function::canonical_name, value::normalise};
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::error::Error;
@@ -24,6 +24,8 @@ pub struct Client {
     server: ServerUrl,
     http: reqwest::Client,
     token: Option<Secret>,
+    /// The token as a header that is never shown.
+    authorization: Option<HeaderValue>,
 }
 
 /// Why a call has no answer.
@@ -89,16 +91,9 @@ impl Client {
     /// [`CallError::Protocol`] when the token cannot stand in a header; [`CallError::Unreachable`] when TLS cannot be set up
     /// (no certificates of authorities on this machine).
     pub fn new(server: &ServerUrl, token: Option<Secret>) -> Result<Self, CallError> {
-        let mut headers = HeaderMap::new();
-        if let Some(token) = &token {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                .map_err(|_| CallError::Protocol("the stored token is damaged; sign in again".to_owned()))?;
-            value.set_sensitive(true);
-            headers.insert(reqwest::header::AUTHORIZATION, value);
-        }
+        let authorization = token.as_ref().map(authorization).transpose()?;
         let mut builder = reqwest::Client::builder()
             .user_agent(format!("chatroom/{VERSION}"))
-            .default_headers(headers)
             .connect_timeout(CONNECT)
             .timeout(TOTAL)
             .redirect(reqwest::redirect::Policy::none());
@@ -110,7 +105,16 @@ impl Client {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| unreachable(server, error))?;
-        Ok(Self { server: server.clone(), http, token })
+        Ok(Self { server: server.clone(), http, token, authorization })
+    }
+
+    /// A client of the same server with another credential; it shares this one's connections.
+    ///
+    /// # Errors
+    /// [`CallError::Protocol`] when the token cannot stand in a header.
+    pub fn with_token(&self, token: Secret) -> Result<Self, CallError> {
+        let authorization = Some(authorization(&token)?);
+        Ok(Self { server: self.server.clone(), http: self.http.clone(), token: Some(token), authorization })
     }
 
     /// The server that is called.
@@ -153,7 +157,10 @@ impl Client {
             let message = format!("`{name}` is not the name of a function");
             return Err(Refusal::bad_request(message).hint("write it like machines.listMachines").into());
         }
-        let request = self.http.post(self.server.run_url(&name)).json(&json!({"args": args, "format": "json"}));
+        let mut request = self.http.post(self.server.run_url(&name)).json(&json!({"args": args, "format": "json"}));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization.clone());
+        }
         let response = request.send().await.map_err(|error| unreachable(&self.server, error))?;
         let status = response.status().as_u16();
         let body = self.read(response).await?;
@@ -231,6 +238,13 @@ pub(crate) fn refusal(data: Option<&Value>, message: Option<&str>, status: Optio
     let message =
         text("message").or(message.map(str::to_owned)).unwrap_or_else(|| "the server gave no reason".to_owned());
     Refusal { code, message, hint: text("hint") }
+}
+
+fn authorization(token: &Secret) -> Result<HeaderValue, CallError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+        .map_err(|_| CallError::Protocol("the stored token is damaged; sign in again".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn to_object(args: &impl serde::Serialize) -> Result<Value, CallError> {

@@ -95,6 +95,12 @@ impl Home {
         self.path.join("daemon.pid")
     }
 
+    /// The socket over which waiting processes of this user reach the daemon.
+    #[must_use]
+    pub fn daemon_socket(&self) -> PathBuf {
+        self.path.join("daemon.sock")
+    }
+
     /// The daemon's log.
     #[must_use]
     pub fn daemon_log(&self) -> PathBuf {

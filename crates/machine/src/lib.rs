@@ -15,6 +15,7 @@ pub mod link;
 pub mod secret;
 pub mod server_url;
 pub mod tools;
+pub mod waiter;
 
 pub use api::{CallError, Client};
 pub use home::Home;

@@ -9,6 +9,7 @@ pub mod command;
 pub mod error;
 pub mod function;
 pub mod id;
+pub mod local;
 pub mod machine;
 pub mod room;
 pub mod sync;

@@ -1,15 +1,16 @@
 //! The built-in tool `echo`: an agent without a model. It takes each task of its role, begins it, and hands its text back to
 //! the user. It shows that everything between a message and its answer works.
 
-use crate::context::Context;
+use crate::context::{Context, link};
 use crate::error::refused;
 use crate::retry;
 use crate::stop::on_signal;
-use crate::waiter::{Notice, Waited, Waiter};
 use anyhow::Result;
 use chatroom_machine::credentials::Source;
+use chatroom_machine::waiter::{Notice, Waited, Waiter};
 use chatroom_machine::{CallError, Client};
 use chatroom_protocol::api::tasks;
+use chatroom_protocol::id::WaiterId;
 use chatroom_protocol::room::USER_ROLE;
 use chatroom_protocol::task::Delivery;
 use std::time::Duration;
@@ -29,7 +30,10 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
     let ui = context.ui;
     let client = Client::new(&resolved.server, resolved.token)?;
     let stopped = on_signal(false)?;
-    let waiter = Waiter::new(client, agent.chatroom_id, agent.role, None, &stopped)?;
+    let link = link(&client, &stopped)?;
+    let waiter_id = WaiterId::from(uuid::Uuid::now_v7());
+    let args = tasks::WaiterArgs { chatroom_id: agent.chatroom_id, role: agent.role, waiter_id };
+    let waiter = Waiter::new(client, args, None);
     while let Err(error) = waiter.join().await {
         if !error.is_retryable() {
             return Err(error.into());
@@ -46,7 +50,7 @@ pub(crate) async fn run(context: &Context) -> Result<()> {
                 let _ = ui.say(&format!("echo: the server cannot be reached: {reason}"));
             }
         };
-        match waiter.next(&stopped, notice).await? {
+        match waiter.next(&link, &stopped, notice).await? {
             Waited::Over => return Ok(()),
             Waited::Superseded(reason) => return Ok(ui.say(&format!("echo: ended: {reason}"))?),
             Waited::Task(delivery) => match answer(&waiter, &delivery, &stopped).await {

@@ -12,7 +12,7 @@ mod room;
 mod task;
 mod team;
 mod user;
-mod wait;
+pub(crate) mod wait;
 mod work;
 
 use crate::cli::Command;
@@ -29,7 +29,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Room(command) => room::run(context, command).await,
         Command::Team(command) => team::run(context, command).await,
         Command::Send(args) => messages::send(context, args).await,
-        Command::WaitForTask(args) => wait::run(context, args).await,
         Command::TaskStarted(args) => work::started(context, args).await,
         Command::TaskComplete(args) => work::complete(context, args).await,
         Command::Handoff(args) => work::handoff(context, args).await,
@@ -40,6 +39,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::GenerateTypescript { into } => api::generate_typescript(context, &into),
         Command::EchoAgent => echo::run(context).await,
         // Dispatched in main, with a runtime of their own or none.
-        Command::Up(_) | Command::Server(_) | Command::DaemonRun | Command::AgentHost(_) => Ok(()),
+        Command::Up(_) | Command::Server(_) | Command::WaitForTask(_) | Command::DaemonRun | Command::AgentHost(_) => {
+            Ok(())
+        }
     }
 }

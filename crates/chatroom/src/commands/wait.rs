@@ -1,37 +1,34 @@
 //! `chatroom wait-for-task`: blocks until there is a task of a role, prints it with the exact next commands, and ends.
 //!
-//! Agent tools limit how long one shell command may run, so the wait is bounded and says how to go on. By hand (not started by
-//! the daemon) it registers the machine and remembers tool and directory. A task that was claimed is either printed whole or
+//! This is the wait without a daemon, or what is left of it when the daemon is gone; see `local_wait`. Agent tools limit how long
+//! one shell command may run, so the wait is bounded and says how to go on. By hand (not started by the daemon) it registers the
+//! machine and remembers tool and directory. A task that was claimed is either printed whole or
 //! given back.
 
 use crate::cli::WaitForTask;
-use crate::context::{Context, signed_in};
+use crate::context::{Context, link, signed_in};
 use crate::duration::show;
-use crate::error::{Said, refused};
-use crate::parent_tool;
+use crate::error::Said;
+use crate::local_wait::{LINE_EVERY, Wait};
 use crate::program;
 use crate::stop::{is_output_closed, on_signal};
 use crate::ui::{Ui, one_line};
-use crate::waiter::{Notice, Waited, Waiter};
 use anyhow::Result;
 use chatroom_machine::config::Config;
-use chatroom_machine::credentials::Source;
 use chatroom_machine::identity::{self, Fingerprint, MachineFile};
 use chatroom_machine::tools::Detector;
-use chatroom_machine::{CallError, Client, clock};
-use chatroom_protocol::api::machines::{
-    ChatroomArgs, GetAgentConfigs, Register, UpdateAgentConfig, UpdateAgentConfigArgs,
-};
-use chatroom_protocol::id::MachineId;
+use chatroom_machine::waiter::{self, Notice, UNKNOWN_TOOL, Waited, Waiter};
+use chatroom_machine::{Client, clock};
+use chatroom_protocol::api::machines::Register;
+use chatroom_protocol::api::tasks::WaiterArgs;
+use chatroom_protocol::local::ByHand;
 use chatroom_protocol::task::Delivery;
-use chatroom_protocol::tool::ToolName;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// How often a line is printed: some tools end a command that is silent.
-const LINE_EVERY: Duration = Duration::from_secs(20);
 /// How long to wait by default; most tools allow a command two minutes.
 const WAIT: Duration = Duration::from_secs(100);
 /// How long to wait by default where the tool lets go of a command sooner.
@@ -41,41 +38,27 @@ const IMPATIENT: &[&str] = &["copilot", "codex"];
 /// Pause between tries to reach the server at the beginning.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Runs `wait-for-task`.
-pub(crate) async fn run(context: &Context, args: WaitForTask) -> Result<()> {
-    let began = Instant::now();
-    let guessed = parent_tool::guess();
-    let tool = args.agent_type.as_deref().map(|tool| tool.trim().to_lowercase()).or_else(|| guessed.map(str::to_owned));
-    let wait = args.timeout.unwrap_or_else(|| default_wait(tool.as_deref()));
+/// Runs what is left of a wait without the daemon.
+pub(crate) async fn run(context: &Context, wait: Wait) -> Result<()> {
     let stopped = on_signal(true)?;
-    // An agent that the daemon started changes no config, and its credential cannot register a machine.
-    let is_started = std::env::var_os("CHATROOM_AGENT_ID").is_some_and(|id| !id.is_empty());
-    let (client, machine_id) = if is_started {
-        (context.client()?, None)
-    } else {
-        let file = identity::load_or_create(&context.home, &Fingerprint::read(), clock::now())?.0;
-        let resolved = context.resolve()?;
-        let client = signed_in(&resolved)?;
-        if matches!(resolved.source, Source::Agent(_)) {
-            (client, None)
-        } else {
-            (client.clone(), Some(introduce(context, &client, file, &args, tool).await?))
-        }
+    let client = signed_in(&wait.resolved)?;
+    let args = WaiterArgs {
+        chatroom_id: wait.args.chatroom_id.as_str().into(),
+        role: wait.args.role.clone(),
+        waiter_id: wait.waiter_id.clone(),
     };
-    wait_and_print(context, &args, client, machine_id, began + wait, stopped).await
+    let machine_id = wait.by_hand.as_ref().map(|(_, machine)| machine.machine_id.clone());
+    if let Some((by_hand, machine)) = wait.by_hand.clone() {
+        introduce(context, &client, *machine, &args, by_hand).await?;
+    }
+    wait_and_print(context, wait, Waiter::new(client, args, machine_id), stopped).await
 }
 
-async fn wait_and_print(
-    context: &Context,
-    args: &WaitForTask,
-    client: Client,
-    machine_id: Option<MachineId>,
-    end: Instant,
-    stopped: CancellationToken,
-) -> Result<()> {
+async fn wait_and_print(context: &Context, wait: Wait, waiter: Waiter, stopped: CancellationToken) -> Result<()> {
+    let end = Instant::from_std(wait.end);
     let link_end = CancellationToken::new();
     let _link_ends_here = link_end.clone().drop_guard();
-    let waiter = Waiter::new(client, args.chatroom_id.clone().into(), args.role.clone(), machine_id, &link_end)?;
+    let link = link(waiter.client(), &link_end)?;
     let joined = loop {
         match waiter.join().await {
             Ok(joined) => break joined,
@@ -88,7 +71,9 @@ async fn wait_and_print(
         }
     };
     let ui = context.ui;
-    ui.say(&format!("waiting for a task of {} in {}", one_line(&joined.role), one_line(&joined.chatroom_name)))?;
+    if !wait.is_joined {
+        ui.say(&format!("waiting for a task of {} in {}", one_line(&joined.role), one_line(&joined.chatroom_name)))?;
+    }
 
     let over = stopped.child_token();
     let state = Arc::new(Mutex::new(State::default()));
@@ -99,7 +84,7 @@ async fn wait_and_print(
         }
     };
     let waiting = async {
-        let waited = waiter.next(&over, notice).await;
+        let waited = waiter.next(&link, &over, notice).await;
         over.cancel();
         waited
     };
@@ -109,13 +94,8 @@ async fn wait_and_print(
         Waited::Superseded(reason) => Ok(ui.say(&format!("no longer waiting: {}", one_line(&reason)))?),
         Waited::Over if stopped.is_cancelled() => Err(Said.into()),
         Waited::Over => {
-            let reason = state.lock().ok().and_then(|state| state.reason());
-            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            ui.say(&format!(
-                "No task yet{reason}: run the same command again.\n\n{}",
-                program::wait_step(&same_command(args))
-            ))?;
-            Ok(())
+            let state = state.lock().map(|state| state.clone()).unwrap_or_default();
+            Ok(no_task_yet(ui, &wait.args, &state)?)
         }
     }
 }
@@ -152,30 +132,42 @@ async fn print_lines(ui: Ui, state: Arc<Mutex<State>>, end: Instant, over: Cance
             _ = ticks.tick() => {}
         }
         let waited = show(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX));
-        let reason = state.lock().ok().and_then(|state| state.reason());
-        let line = match reason {
-            Some(reason) => format!("still waiting ({waited}): {reason}"),
-            None => format!("still waiting ({waited})"),
-        };
+        let line = state.lock().map(|state| state.still_waiting(&waited)).unwrap_or_default();
         if ui.say(&line).is_err() {
             return over.cancel();
         }
     }
 }
 
+/// Says that the time is over, and what to do.
+pub(crate) fn no_task_yet(ui: Ui, args: &WaitForTask, state: &State) -> io::Result<()> {
+    let reason = state.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let again = program::wait_step(&same_command(args));
+    ui.say(&format!("No task yet{reason}: run the same command again.\n\n{again}"))
+}
+
 /// Why nothing comes, as far as it is known.
-#[derive(Debug, Default)]
-struct State {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
     down: Option<String>,
     held: Option<String>,
 }
 
 impl State {
-    fn hear(&mut self, notice: Notice) {
+    /// Takes in what changed.
+    pub(crate) fn hear(&mut self, notice: Notice) {
         match notice {
             Notice::Down(reason) => self.down = Some(reason),
             Notice::Up => self.down = None,
             Notice::Held(reason) => self.held = reason,
+        }
+    }
+
+    /// A line for whoever waits.
+    pub(crate) fn still_waiting(&self, waited: &str) -> String {
+        match self.reason() {
+            Some(reason) => format!("still waiting ({waited}): {reason}"),
+            None => format!("still waiting ({waited})"),
         }
     }
 
@@ -191,65 +183,28 @@ impl State {
 async fn introduce(
     context: &Context,
     client: &Client,
-    file: MachineFile,
-    args: &WaitForTask,
-    tool: Option<String>,
-) -> Result<MachineId> {
+    mut file: MachineFile,
+    args: &WaiterArgs,
+    by_hand: ByHand,
+) -> Result<()> {
     let found = Detector::new(&context.home, &Config::load(&context.home)?).detect().await;
-    let mut file = file;
     file.available_tools = found.reports.clone();
     client.call::<Register>(&file.register_args(&program::path()?, false)).await?;
-
-    let dir = std::env::current_dir()?;
-    let Some(working_dir) = dir.to_str().map(str::to_owned) else {
-        return Err(refused(format!("the path {} is not UTF-8", dir.display())).into());
-    };
-    let role = args.role.trim().to_lowercase();
-    let tool = tool.map(ToolName);
-    let server = client.server().to_string();
-    let known = match &tool {
-        Some(_) => true,
-        None => is_configured(client, &file.machine_id, args, &role).await?,
-    };
-    if known {
-        let config = UpdateAgentConfigArgs {
-            machine_id: file.machine_id.clone(),
-            chatroom_id: args.chatroom_id.clone().into(),
-            role: args.role.clone(),
-            tool: tool.clone(),
-            model: None,
-            working_dir: Some(working_dir.clone()),
-            permission_mode: None,
-        };
-        client.call::<UpdateAgentConfig>(&config).await?;
-    } else {
-        context.ui.note(
-            "which tool this is cannot be told, so nothing is remembered for starting it later; give --agent-type=TOOL",
-        )?;
-    }
-    let now = clock::now();
+    let (server, now) = (client.server().to_string(), clock::now());
     identity::update(&context.home, &Fingerprint::read(), |file| {
         file.available_tools = found.reports;
         file.spawn_path = Some(found.spawn_path);
         file.server = Some(server);
         file.last_synced_at = Some(now);
-        file.remember_agent(&args.chatroom_id.as_str().into(), &role, tool, &working_dir, now);
     })?;
-    Ok(file.machine_id)
+    if !waiter::remember(&context.home, client, &file.machine_id, args, by_hand).await? {
+        context.ui.note(UNKNOWN_TOOL)?;
+    }
+    Ok(())
 }
 
-async fn is_configured(
-    client: &Client,
-    machine_id: &MachineId,
-    args: &WaitForTask,
-    role: &str,
-) -> Result<bool, CallError> {
-    let configs =
-        client.call::<GetAgentConfigs>(&ChatroomArgs { chatroom_id: args.chatroom_id.clone().into() }).await?;
-    Ok(configs.iter().any(|known| known.config.machine_id == *machine_id && known.config.role == role))
-}
-
-fn default_wait(tool: Option<&str>) -> Duration {
+/// How long to wait when nobody said.
+pub(crate) fn default_wait(tool: Option<&str>) -> Duration {
     if tool.is_some_and(|tool| IMPATIENT.contains(&tool)) { SHORT_WAIT } else { WAIT }
 }
 

@@ -3,6 +3,7 @@
 use super::detection;
 use super::failpoint;
 use super::journal::{Intent, Journal, Record, StartSummary};
+use super::local;
 use super::lock::DaemonLock;
 use super::runs::{self, Runs};
 use super::session::{Session, Sessions};
@@ -27,7 +28,7 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -132,6 +133,22 @@ pub(super) async fn run(
             runs.watch(&agent, &run);
         }
     }
+    match local::bind(home) {
+        Ok(listener) => {
+            let desk = local::Desk {
+                home: home.clone(),
+                server: server.clone(),
+                machine_id: hands.machine_id.clone(),
+                sessions: Arc::clone(&sessions),
+                detection: found.subscribe(),
+                detect_again: Arc::clone(&detect_again),
+                free: Arc::new(Semaphore::new(local::MAX_WAITS)),
+            };
+            tasks.spawn(local::run(Arc::new(desk), listener));
+        }
+        // Whoever waits for a task asks the server by itself then.
+        Err(error) => tracing::warn!(%error, "the local socket cannot be opened"),
+    }
     let (failed, failure) = oneshot::channel();
     let session_keeper = Arc::clone(&sessions);
     tasks.spawn(async move {
@@ -161,6 +178,8 @@ pub(super) async fn run(
     drop((sessions, runs));
     // What was decided stands in the journal before the lock is free.
     let _ = tokio::time::timeout(Duration::from_secs(1), writing).await;
+    // While the lock is held: the next daemon's socket has the same path.
+    let _ = std::fs::remove_file(home.daemon_socket());
     drop(lock);
     result
 }

@@ -9,6 +9,7 @@ mod detection;
 mod driver;
 pub mod failpoint;
 pub mod journal;
+pub mod local;
 pub mod lock;
 mod runs;
 mod session;

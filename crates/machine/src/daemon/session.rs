@@ -9,6 +9,7 @@ use super::supervisor::{Event, Offer};
 use super::{Connection, DaemonError};
 use crate::identity::{self, MachineFile};
 use crate::link::backoff::{self, Backoff};
+use crate::link::fixed_token;
 use crate::{CallError, Client, Home, Link, LinkEvent, Secret, ServerUrl, credentials};
 use chatroom_protocol::agent::AgentReport;
 use chatroom_protocol::api::machines::{
@@ -20,7 +21,6 @@ use chatroom_protocol::id::{CommandId, DaemonSessionId, MachineId};
 use chatroom_protocol::{ErrorCode, Function};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -39,6 +39,9 @@ const SHORT: Duration = Duration::from_secs(5);
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) epoch: i64,
+    /// The daemon's connection; it ends with the session.
+    pub(super) link: Link,
+    end: CancellationToken,
 }
 
 /// Keeps a session open.
@@ -211,7 +214,7 @@ impl Sessions {
             Some(token) => token,
             None => self.register(memory, user_token.as_ref()).await?,
         };
-        let client = self.client(&token)?;
+        let (client, credential) = (self.client(&token)?, token.clone());
         let args = OpenDaemonSessionArgs {
             machine_id: self.machine_id.clone(),
             session_id: self.session_id.clone(),
@@ -239,7 +242,9 @@ impl Sessions {
             Event::SessionOpened { clock_offset_ms: opened.server_time.0 - between.0, unwanted: opened.unwanted };
         let _ = self.events.send(opened_event).await;
         tracing::info!(machine.id = %self.machine_id, epoch = opened.epoch, "daemon session opened");
-        Ok(Session { client, epoch: opened.epoch })
+        let end = CancellationToken::new();
+        let link = Link::open(&self.server, fixed_token(credential), end.clone());
+        Ok(Session { client, epoch: opened.epoch, link, end })
     }
 
     /// Registers this machine as the user who is signed in; gives the machine's new credential.
@@ -307,15 +312,11 @@ impl Sessions {
 
     /// Follows the commands of a session until it is no good any more.
     async fn follow(&self, session: &Session) -> Left {
-        let end = CancellationToken::new();
-        let _ends = end.clone().drop_guard();
-        let token: Arc<Mutex<Option<Secret>>> = Arc::new(Mutex::new(session.client.token().cloned()));
-        let source = move || token.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let link = Link::open(&self.server, Arc::new(source), end);
+        let _ends = session.end.clone().drop_guard();
         let args = GetPendingCommandsArgs { machine_id: self.machine_id.clone(), epoch: session.epoch };
         let args = serde_json::to_value(&args).unwrap_or(Value::Null);
         // As it comes: a command of an unknown type must not hide the others.
-        let mut subscription = link.subscribe_untyped(GetPendingCommands::NAME, args);
+        let mut subscription = session.link.subscribe_untyped(GetPendingCommands::NAME, args);
         loop {
             let event = tokio::select! {
                 event = subscription.next() => event,

@@ -1,43 +1,50 @@
-//! Waiting for a task of a role: join, subscribe, claim. Shared by `wait-for-task` and the built-in `echo` agent.
+//! Waiting for a task of a role: join, subscribe, claim. Shared by the daemon, which waits for others, and by a process that
+//! waits for itself.
 //!
 //! A waiter has one id for its life: joining or claiming again after a lost answer or a server restart changes nothing. A task
 //! that was claimed, but could not be printed, is given back.
 
-use crate::context::link;
-use anyhow::Result;
-use chatroom_machine::{CallError, Client, Link, LinkEvent};
+use crate::identity::{self, Fingerprint};
+use crate::{CallError, Client, Home, Link, LinkEvent, clock};
+use chatroom_protocol::api::machines::{ChatroomArgs, GetAgentConfigs, UpdateAgentConfig, UpdateAgentConfigArgs};
 use chatroom_protocol::api::{participants, tasks};
-use chatroom_protocol::id::{ChatroomId, MachineId, TaskId, WaiterId};
+use chatroom_protocol::id::{MachineId, TaskId};
+use chatroom_protocol::local::ByHand;
 use chatroom_protocol::task::{Delivery, NextTask};
 use chatroom_protocol::{ErrorCode, Refusal};
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 /// Pause before a call is made again.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// What is told when nothing can be remembered of an agent that a person started.
+pub const UNKNOWN_TOOL: &str =
+    "which tool this is cannot be told, so nothing is remembered for starting it later; give --agent-type=TOOL";
+
 /// One process that waits for tasks of a role.
-pub(crate) struct Waiter {
+#[derive(Clone, Debug)]
+pub struct Waiter {
     client: Client,
-    link: Link,
     args: tasks::WaiterArgs,
     machine_id: Option<MachineId>,
 }
 
 /// What came of waiting.
 #[derive(Debug)]
-pub(crate) enum Waited {
+pub enum Waited {
     /// A task, claimed for this waiter.
     Task(Box<Delivery>),
     /// A newer waiter holds the role; why, for a person.
     Superseded(String),
-    /// The wait was ended from here.
+    /// The wait, or the link, was ended from here.
     Over,
 }
 
 /// What is worth telling while waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub enum Notice {
     /// The server cannot be reached; why.
     Down(String),
     /// The server is there.
@@ -47,21 +54,18 @@ pub(crate) enum Notice {
 }
 
 impl Waiter {
-    /// A waiter for a role. The link ends with `shutdown`.
-    pub(crate) fn new(
-        client: Client,
-        chatroom_id: ChatroomId,
-        role: String,
-        machine_id: Option<MachineId>,
-        shutdown: &CancellationToken,
-    ) -> Result<Self> {
-        let link = link(&client, shutdown)?;
-        let waiter_id = WaiterId::from(uuid::Uuid::now_v7());
-        Ok(Self { client, link, args: tasks::WaiterArgs { chatroom_id, role, waiter_id }, machine_id })
+    /// A waiter that calls with its own credential. `machine_id` is where it waits, unless it is an agent, whose machine the
+    /// server knows.
+    #[must_use]
+    pub fn new(client: Client, args: tasks::WaiterArgs, machine_id: Option<MachineId>) -> Self {
+        Self { client, args, machine_id }
     }
 
     /// Makes this the waiter of its role.
-    pub(crate) async fn join(&self) -> Result<participants::Joined, CallError> {
+    ///
+    /// # Errors
+    /// [`CallError`]: refused (`superseded`: a newer waiter holds the role) or no server.
+    pub async fn join(&self) -> Result<participants::Joined, CallError> {
         let args = participants::JoinArgs {
             chatroom_id: self.args.chatroom_id.clone(),
             role: self.args.role.clone(),
@@ -71,16 +75,18 @@ impl Waiter {
         self.client.call::<participants::Join>(&args).await
     }
 
-    /// Waits until there is a task, a newer waiter, or `over`. A claim under way is brought to its end even when `over` comes.
+    /// Waits over a link until there is a task, a newer waiter, `over`, or until the link ends. A claim under way is brought to
+    /// its end even when `over` comes.
     ///
     /// # Errors
     /// A refusal that waiting does not heal: no such room or role, or the credential is not valid (any more).
-    pub(crate) async fn next(
+    pub async fn next(
         &self,
+        link: &Link,
         over: &CancellationToken,
         mut notice: impl FnMut(Notice),
     ) -> Result<Waited, CallError> {
-        let mut live = self.link.subscribe::<tasks::GetNextTask>(&self.args);
+        let mut live = link.subscribe::<tasks::GetNextTask>(&self.args);
         let mut is_first = true;
         loop {
             let event = tokio::select! {
@@ -144,7 +150,7 @@ impl Waiter {
     }
 
     /// Gives a task back that nobody has got. Errors are left to the server, which queues an unconfirmed task again by itself.
-    pub(crate) async fn give_back(&self, delivery: &Delivery) {
+    pub async fn give_back(&self, delivery: &Delivery) {
         let args = self.fence(delivery);
         for _ in 0..3 {
             match self.client.call::<tasks::GiveBack>(&args).await {
@@ -155,7 +161,7 @@ impl Waiter {
     }
 
     /// The arguments of a write to a task that this waiter holds.
-    pub(crate) fn fence(&self, delivery: &Delivery) -> tasks::TaskArgs {
+    pub fn fence(&self, delivery: &Delivery) -> tasks::TaskArgs {
         tasks::TaskArgs {
             chatroom_id: self.args.chatroom_id.clone(),
             role: self.args.role.clone(),
@@ -165,9 +171,53 @@ impl Waiter {
     }
 
     /// The client that it calls with.
-    pub(crate) fn client(&self) -> &Client {
+    pub fn client(&self) -> &Client {
         &self.client
     }
+}
+
+/// Remembers which tool waits for a role by hand, and where, so that it can be started later. False: the tool cannot be told and
+/// is not known from before, so nothing is remembered.
+///
+/// # Errors
+/// [`CallError`]: refused or no server. What cannot be kept in `machine.json` is logged.
+pub async fn remember(
+    home: &Home,
+    client: &Client,
+    machine_id: &MachineId,
+    waiter: &tasks::WaiterArgs,
+    by_hand: ByHand,
+) -> Result<bool, CallError> {
+    let role = waiter.role.trim().to_lowercase();
+    let known = by_hand.tool.is_some() || {
+        let room = ChatroomArgs { chatroom_id: waiter.chatroom_id.clone() };
+        let configs = client.call::<GetAgentConfigs>(&room).await?;
+        configs.iter().any(|known| known.config.machine_id == *machine_id && known.config.role == role)
+    };
+    if known {
+        let config = UpdateAgentConfigArgs {
+            machine_id: machine_id.clone(),
+            chatroom_id: waiter.chatroom_id.clone(),
+            role: waiter.role.clone(),
+            tool: by_hand.tool.clone(),
+            model: None,
+            working_dir: Some(by_hand.working_dir.clone()),
+            permission_mode: None,
+        };
+        client.call::<UpdateAgentConfig>(&config).await?;
+    }
+    let (home, room) = (home.clone(), waiter.chatroom_id.clone());
+    let kept = spawn_blocking(move || {
+        identity::update(&home, &Fingerprint::read(), |file| {
+            file.remember_agent(&room, &role, by_hand.tool, &by_hand.working_dir, clock::now());
+        })
+    });
+    match kept.await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the role's directory is not kept in machine.json"),
+        Err(error) => tracing::warn!(%error, "the role's directory is not kept in machine.json"),
+    }
+    Ok(known)
 }
 
 /// Whether the link heals this by trying again.
