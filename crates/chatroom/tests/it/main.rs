@@ -19,4 +19,5 @@ mod tidy;
 mod tour;
 mod up;
 mod waiting;
+mod waiting_over_daemon;
 mod world;
