@@ -1,15 +1,16 @@
 //! The official Convex clients, unmodified and in several versions, against the real server through a network that fails.
 //! What each does stands in `tests/clients`; here is what happens around it.
 
+mod chaos;
+mod generated;
+mod typescript;
+
 use crate::api::Api;
 use crate::proxy::Proxy;
 use crate::world::{Run, ServerProcess, World, eventually};
 use serde_json::{Value, json};
-use std::collections::hash_map::RandomState;
 use std::fs;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The root of the repository.
 fn repository() -> PathBuf {
@@ -24,18 +25,27 @@ fn installed(part: &str) -> PathBuf {
     dir
 }
 
-/// A command that runs one of the scripts of `tests/clients/js`, copied next to the installed packages.
-fn node<'a>(world: &'a World, script: &str, args: &[&str]) -> Run<'a> {
+/// A directory of the world where the installed npm packages are found.
+fn node_dir(world: &World) -> PathBuf {
     let dir = world.root().join("js");
     if !dir.exists() {
         fs::create_dir(&dir).unwrap();
         std::os::unix::fs::symlink(installed("js").join("node_modules"), dir.join("node_modules")).unwrap();
     }
-    fs::copy(repository().join("tests/clients/js").join(script), dir.join(script)).unwrap();
-    let script = dir.join(script);
-    let mut words = vec![script.to_str().unwrap()];
+    dir
+}
+
+/// Node.js in that directory, with these words.
+fn node<'a>(world: &'a World, words: &[&str]) -> Run<'a> {
+    world.command(node_program(), words).dir(node_dir(world))
+}
+
+/// One of the scripts of `tests/clients/js`.
+fn script<'a>(world: &'a World, name: &str, args: &[&str]) -> Run<'a> {
+    fs::copy(repository().join("tests/clients/js").join(name), node_dir(world).join(name)).unwrap();
+    let mut words = vec![name];
     words.extend(args);
-    world.command(node_program(), words)
+    node(world, &words)
 }
 
 /// The Node.js of the agent CLIs when it is there, else the system's.
@@ -129,19 +139,19 @@ impl<'a> Stage<'a> {
 #[test]
 fn npm_1_31_works_through_cuts_and_restarts() {
     let world = World::new();
-    Stage::new(&world).play(node(&world, "conformance.mjs", &["convex-1.31"]));
+    Stage::new(&world).play(script(&world, "conformance.mjs", &["convex-1.31"]));
 }
 
 #[test]
 fn npm_1_42_works_through_cuts_and_restarts() {
     let world = World::new();
-    Stage::new(&world).play(node(&world, "conformance.mjs", &["convex-1.42"]));
+    Stage::new(&world).play(script(&world, "conformance.mjs", &["convex-1.42"]));
 }
 
 #[test]
 fn npm_newest_works_through_cuts_and_restarts() {
     let world = World::new();
-    Stage::new(&world).play(node(&world, "conformance.mjs", &["convex"]));
+    Stage::new(&world).play(script(&world, "conformance.mjs", &["convex"]));
 }
 
 #[test]
@@ -169,109 +179,23 @@ fn crate_newest_works_through_cuts_and_restarts() {
 }
 
 #[test]
-fn the_typescript_files_are_those_of_this_version() {
+fn the_command_line_of_convex_runs_functions() {
     let world = World::new();
-    let made = world.root().join("typescript");
-    world.chatroom(["generate-typescript", made.to_str().unwrap()]).ok();
-    for name in ["types.ts", "api.ts"] {
-        let read = |dir: &Path| fs::read_to_string(dir.join(name)).unwrap_or_default();
-        let (made, kept) = (read(&made), read(&repository().join("clients/typescript")));
-        assert!(made == kept, "{name} is old: run `chatroom generate-typescript clients/typescript`");
-    }
-}
-
-/// How long the chaos lasts; `make chaos` has ten minutes of it.
-fn chaos_time() -> Duration {
-    let seconds = std::env::var("CHATROOM_CHAOS_SECONDS").ok().map_or(40, |text| text.parse().unwrap());
-    Duration::from_secs(seconds)
-}
-
-/// What chance decides in one run; the same seed decides the same.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        let seed = std::env::var("CHATROOM_CHAOS_SEED").ok().map(|text| text.parse().unwrap());
-        let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() | 1);
-        eprintln!("the same chaos again: CHATROOM_CHAOS_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-#[test]
-fn chaos_leaves_a_node_process_alive_and_right() {
-    let world = World::new();
-    let mut stage = Stage::new(&world);
-    let room = world.room("solo");
-    let mut script =
-        node(&world, "chaos.mjs", &[&room]).env("URL", stage.proxy.url()).env("TOKEN", &stage.token).talking().start();
-    assert_eq!(script.line(0).as_deref(), Some("ready"), "{}", script.stderr());
-    let mut chance = Chance::new();
-    let (begun, mut kills, mut cuts) = (Instant::now(), 0, 0);
-    while begun.elapsed() < chaos_time() {
-        std::thread::sleep(Duration::from_millis(200 + chance.below(2_500)));
-        match chance.below(4) {
-            0 => {
-                stage.kill_server();
-                std::thread::sleep(Duration::from_millis(chance.below(1_500)));
-                stage.start_server();
-                kills += 1;
-            }
-            1 => {
-                stage.proxy.cut();
-                std::thread::sleep(Duration::from_millis(chance.below(1_000)));
-                stage.proxy.mend();
-                cuts += 1;
-            }
-            // In the middle of a handshake, of a frame, of a large answer.
-            _ => {
-                stage.proxy.break_after(1 + chance.below(30_000));
-                stage.proxy.cut();
-                stage.proxy.mend();
-                cuts += 1;
-            }
-        }
-        assert!(!script.has_ended(), "after {kills} kills and {cuts} cuts: {}", script.stderr());
-    }
-    stage.proxy.break_after(u64::MAX);
-    stage.proxy.cut();
-    stage.proxy.mend();
-    script.say("stop");
-    assert_eq!(script.line(1).as_deref(), Some("stopped"), "{}", script.stderr());
-    let newest = json!({"chatroomId": room, "limit": 50});
-    let mut line = 1;
-    let seen = eventually("the subscription shows what is true", || {
-        script.say("look");
-        line += 1;
-        let seen: Value = serde_json::from_str(&script.line(line)?).unwrap();
-        let truth = stage.api.ok("messages.list", &newest);
-        let truth: Vec<&Value> = truth.as_array().unwrap().iter().map(|message| &message["messageId"]).collect();
-        (seen["shown"].as_array().unwrap().iter().collect::<Vec<_>>() == truth).then_some(seen)
-    });
-    // Every call took effect once, in order, whatever was lost on its way.
-    let mut all: Vec<Value> = Vec::new();
-    loop {
-        let after = all.last().map_or(json!(0), |message| message["sequence"].clone());
-        let page = stage.api.ok("messages.list", &json!({"chatroomId": room, "after": after, "limit": 200}));
-        let page = page.as_array().unwrap();
-        if page.is_empty() {
-            break;
-        }
-        all.extend(page.iter().cloned());
-    }
-    let contents: Vec<&str> = all.iter().map(|message| message["content"].as_str().unwrap()).collect();
-    let wanted: Vec<String> = (0..all.len()).map(|number| format!("message {number}")).collect();
-    assert_eq!(contents, wanted);
-    let answered = seen["answered"].as_array().unwrap();
-    assert_eq!(answered.len(), all.len());
-    assert!(answered.iter().zip(&all).all(|(id, message)| *id == message["messageId"]));
-    eprintln!("{kills} kills, {cuts} cuts, {} messages, {} updates", all.len(), seen["updates"]);
-    assert!(kills + cuts > 5 && all.len() > 5);
+    let stage = Stage::new(&world);
+    let convex = |args: &[&str]| {
+        // What `npx convex run` starts; npx itself would ask a registry.
+        let mut words = vec!["node_modules/convex/bin/main.js", "run"];
+        words.extend(args);
+        fs::copy(repository().join("tests/clients/js/package.json"), node_dir(&world).join("package.json")).unwrap();
+        let url = format!("http://{}", stage.address);
+        let run = node(&world, &words).env("CONVEX_SELF_HOSTED_URL", url);
+        run.env("CONVEX_SELF_HOSTED_ADMIN_KEY", &stage.token).done()
+    };
+    stage.create("seen by the command line");
+    let machines = convex(&["machines:listMachines"]);
+    assert_eq!((machines.code, machines.json()), (0, json!([])), "{machines:?}");
+    assert_eq!(convex(&["chatrooms:list", "{}"]).json()[0]["name"], "seen by the command line");
+    let refused = convex(&["chatrooms:get", r#"{"chatroomId": "none"}"#]);
+    assert_eq!(refused.code, 1);
+    refused.says("chatroom not found");
 }

@@ -1,0 +1,97 @@
+//! Generated calls: schemathesis reads the server's OpenAPI document and holds the server to it.
+
+use super::{installed, repository};
+use crate::api::Api;
+use crate::world::World;
+use serde_json::{Value, json};
+
+/// A world with something of each kind in it, so that generated calls reach the rules behind "not found".
+struct Stock {
+    world: World,
+    server: crate::world::ServerProcess,
+    user_token: String,
+    machine_token: String,
+    known: Value,
+}
+
+impl Stock {
+    fn new() -> Self {
+        let world = World::new();
+        let server = world.signed_in();
+        let user_token = world.line("auth token --name=generated").ok().stdout.trim().to_owned();
+        let api = Api::with_token(&server.url, &user_token);
+        let machine_id = uuid::Uuid::new_v4().to_string();
+        let registered = api.ok(
+            "machines.register",
+            &json!({
+                "machineId": machine_id, "hostname": "there", "os": "linux", "arch": "x86_64", "cliVersion": "0.1.0",
+                "cliPath": "/usr/bin/chatroom", "issueCredential": true,
+                "availableTools": [{"name": "echo", "path": "/usr/bin/chatroom", "status": "ok", "version": "0.1.0"}],
+            }),
+        );
+        let room = api.ok("chatrooms.create", &json!({"name": "stock", "team": "solo"}))["chatroomId"].clone();
+        api.ok(
+            "machines.updateAgentConfig",
+            &json!({"machineId": machine_id, "chatroomId": room, "role": "builder", "tool": "echo", "workingDir": "/tmp"}),
+        );
+        let command = api.ok(
+            "machines.sendCommand",
+            &json!({"machineId": machine_id, "type": "start-agent", "payload": {"chatroomId": room, "role": "builder"}}),
+        );
+        let agents = api.ok("agents.list", &json!({"machineId": machine_id}));
+        let sent = api.ok("messages.send", &json!({"chatroomId": room, "content": "work"}));
+        let known = json!({
+            "machineId": machine_id, "chatroomId": room, "commandId": command["commandId"],
+            "agentId": agents[0]["agentId"], "taskId": sent["taskId"], "role": "builder", "nextRole": "user",
+            "team": "solo", "tool": "echo",
+        });
+        let machine_token = registered["credential"].as_str().unwrap().to_owned();
+        Self { world, server, user_token, machine_token, known }
+    }
+
+    #[track_caller]
+    fn hold(&self, token: &str, which: &[&str], examples: u32) {
+        let authorization = format!("Authorization: Bearer {token}");
+        let (document, examples) = (format!("{}/api/openapi.json", self.server.url), examples.to_string());
+        let mut words = vec!["run", &document, "--header", &authorization, "--max-examples", &examples];
+        words.extend([
+            "--checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance",
+            // The same calls in every run; a token of the run itself must live to its end.
+            "--phases=examples,coverage,fuzzing",
+            "--generation-deterministic",
+            "--generation-database=none",
+            "--warnings=off",
+            "--suppress-health-check=all",
+            "--request-timeout=30",
+            "--no-color",
+            "--exclude-path=/api/run/auth/logout",
+        ]);
+        words.extend(which);
+        let run = self.world.command(installed("python-schemathesis").join("bin/st"), words);
+        let done = run
+            .env("SCHEMATHESIS_HOOKS", "hooks")
+            .env("PYTHONPATH", repository().join("tests/clients/python"))
+            .env("KNOWN", self.known.to_string())
+            .done();
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(done.stdout.contains(" passed"), "{done:?}");
+    }
+}
+
+#[test]
+fn no_generated_call_of_a_user_meets_what_the_document_does_not_say() {
+    let stock = Stock::new();
+    stock.hold(&stock.user_token, &[], 25);
+}
+
+#[test]
+fn no_generated_call_of_a_machine_meets_what_the_document_does_not_say() {
+    let stock = Stock::new();
+    stock.hold(&stock.machine_token, &["--include-path-regex=/(machines|agents|auth|tasks)/"], 25);
+}
+
+#[test]
+fn no_generated_call_of_nobody_meets_what_the_document_does_not_say() {
+    let stock = Stock::new();
+    stock.hold("unknown", &[], 3);
+}
