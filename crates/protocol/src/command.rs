@@ -154,6 +154,13 @@ pub enum CommandResult {
         /// Its process id on the machine.
         pid: u32,
     },
+    /// The agent was started and has ended by itself before this was told.
+    StartedThenExited {
+        /// Which agent.
+        agent_id: AgentId,
+        /// How it ended.
+        exit: AgentExit,
+    },
     /// The agent was started, but its end was not seen (power loss, lost state).
     StartedThenLost {
         /// Which agent.

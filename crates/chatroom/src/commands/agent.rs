@@ -219,6 +219,9 @@ fn role_of(command: &Command) -> &str {
 fn say(result: &CommandResult, role: &str, machine: &str) -> String {
     match result {
         CommandResult::Started { agent_id, pid } => format!("{role} runs on {machine}: agent {agent_id}, pid {pid}"),
+        CommandResult::StartedThenExited { agent_id, exit } => {
+            format!("{role} was started on {machine} as agent {agent_id} and has ended: {}", ended(exit))
+        }
         CommandResult::StartedThenLost { agent_id } => {
             format!("{role} was started on {machine} as agent {agent_id}, but it is gone and nobody saw how")
         }

@@ -9,7 +9,7 @@ use crate::store::commands::{self, Guard};
 use crate::store::credentials::{self, Holder, NewCredential};
 use crate::store::{agents, chatrooms, machines};
 use chatroom_protocol::Refusal;
-use chatroom_protocol::agent::AgentState;
+use chatroom_protocol::agent::{AgentExit, AgentState};
 use chatroom_protocol::api::machines::{AckCommand, AckCommandArgs};
 use chatroom_protocol::command::{
     Ack, AckOutcome, CommandFailure, CommandRequest, CommandResult, CommandStatus, FailureCode, StartOrder, WorkOrder,
@@ -108,8 +108,11 @@ async fn make_start(
     let gone = |what: &str| Order::Impossible(CommandFailure::new(FailureCode::Cancelled, format!("{what} is gone")));
     let Some(agents::Row { agent, permission_mode, failure, .. }) = agent else { return Ok(Err(gone("its agent"))) };
     match agent.state {
-        AgentState::Exited { .. } => {
+        AgentState::Exited { exit: AgentExit::Lost, .. } => {
             return Ok(Err(Order::Ended(CommandResult::StartedThenLost { agent_id: agent.agent_id })));
+        }
+        AgentState::Exited { exit, .. } => {
+            return Ok(Err(Order::Ended(CommandResult::StartedThenExited { agent_id: agent.agent_id, exit })));
         }
         AgentState::Failed { .. } => {
             return Ok(Err(failure.map_or_else(|| gone("its agent"), Order::Impossible)));
@@ -182,6 +185,7 @@ fn check_result(row: &commands::Row, result: &CommandResult) -> Result<()> {
         (
             CommandRequest::StartAgent(_) | CommandRequest::RestartAgent(_),
             CommandResult::Started { agent_id, .. }
+            | CommandResult::StartedThenExited { agent_id, .. }
             | CommandResult::StartedThenLost { agent_id }
             | CommandResult::AlreadyRunning { agent_id },
         ) => starts == Some(agent_id),

@@ -139,6 +139,10 @@ pub(crate) async fn complete_command(
             agents::set_running(tx, agent_id, *pid, now).await?;
             AgentExit::Stopped
         }
+        CommandResult::StartedThenExited { agent_id, exit } => {
+            exit_by_id(tx, row, agent_id, exit, now).await?;
+            AgentExit::Stopped
+        }
         CommandResult::StartedThenLost { agent_id } => {
             exit_by_id(tx, row, agent_id, &AgentExit::Lost, now).await?;
             AgentExit::Stopped

@@ -321,7 +321,8 @@ pub async fn set_unknown_of_replicas(tx: &mut Tx, replicas: &[String], now: Unix
     Ok(count)
 }
 
-/// At the start of the only server process: whatever stands as connected is unknown until it is heard.
+/// At the start of the only server process: every machine is unknown until it is heard. What the last process saw, this one
+/// did not.
 ///
 /// # Errors
 /// When the database fails.
@@ -329,7 +330,7 @@ pub async fn set_all_unknown(tx: &mut Tx, now: UnixMs) -> Result<u64> {
     let statement = sql::statement(
         "UPDATE machines
          SET connection = 'unknown', connection_since = $1, connection_socket = NULL, connection_replica = NULL
-         WHERE connection = 'connected' RETURNING user_id",
+         WHERE connection <> 'unknown' AND removed_at IS NULL RETURNING user_id",
     )
     .bind(now.0);
     wake_owners(tx, statement).await

@@ -19,7 +19,7 @@ super::cases! {
     only_the_socket_that_holds_it_ends_a_connection: ["machines::set_left"];
     a_connection_ends_once: ["machines::set_left"];
     what_dead_servers_held_is_unknown: ["machines::set_unknown_of_replicas"];
-    at_a_start_whatever_was_connected_is_unknown: ["machines::set_all_unknown"];
+    at_a_start_every_machine_is_unknown_until_heard: ["machines::set_all_unknown"];
 }
 
 const ONE: Socket<'static> = Socket { socket: "s1", replica: "r1" };
@@ -205,12 +205,14 @@ async fn what_dead_servers_held_is_unknown(world: Arc<World>) {
     assert_eq!(world.write(async |tx| machines::set_unknown_of_replicas(tx, &dead, NOW + 3).await).await, 0);
 }
 
-async fn at_a_start_whatever_was_connected_is_unknown(world: Arc<World>) {
+async fn at_a_start_every_machine_is_unknown_until_heard(world: Arc<World>) {
     let ada = world.user("Ada").await;
     let (one, two) = (world.machine(&ada).await, world.machine(&ada).await);
     assert!(connect(&world, &ada, &one, 0, ONE, NOW).await);
-    assert_eq!(world.write(async |tx| machines::set_all_unknown(tx, NOW + 2).await).await, 1);
-    assert_eq!(get(&world, &ada, &one).await.connection, ConnectionState::Unknown);
-    let row = get(&world, &ada, &two).await;
-    assert_eq!((row.connection, row.connection_since), (ConnectionState::Disconnected, NOW));
+    assert_eq!(world.write(async |tx| machines::set_all_unknown(tx, NOW + 2).await).await, 2);
+    for machine in [&one, &two] {
+        let row = get(&world, &ada, machine).await;
+        assert_eq!((row.connection, row.connection_since), (ConnectionState::Unknown, NOW + 2));
+    }
+    assert_eq!(world.write(async |tx| machines::set_all_unknown(tx, NOW + 3).await).await, 0);
 }

@@ -163,7 +163,8 @@ async fn a_claim_again_of_a_start_whose_agent_has_ended_orders_nothing() {
         let agent = text(&world.claim(&world.machine, &command).await["order"]["agentId"]);
         world.heartbeat(&world.machine, json!([exited(&agent)])).await;
         assert_eq!(world.claim(&world.machine, &command).await, json!({"outcome": "stale"}));
-        assert_eq!(world.shown(&command).await["result"]["kind"], "started_then_lost");
+        let result = json!({"kind": "started_then_exited", "agentId": agent, "exit": {"how": "code", "code": 3}});
+        assert_eq!(world.shown(&command).await["result"], result);
     })
     .await;
 }

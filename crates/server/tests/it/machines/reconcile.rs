@@ -133,18 +133,19 @@ async fn a_deadline_is_kept_by_the_running_reconciler() {
 }
 
 #[tokio::test]
-async fn after_a_start_of_the_server_what_was_connected_is_unknown_or_of_another_replica() {
+async fn after_a_start_of_the_only_server_every_machine_is_unknown_and_of_a_replica_none_of_the_others() {
     on_each(async |world| {
         let presence = world.app.registry.find("machines.getPendingCommands").unwrap().presence().unwrap();
         let args = json!({"machineId": world.machine.id, "epoch": world.machine.epoch});
         presence.opened(&world.app, &world.machine.caller, &args, "socket").await.unwrap();
         at_start(&world.app).await.unwrap();
-        let row = world.machine_row(&world.machine).await;
-        match world.app.store.backend() {
-            Backend::Sqlite => assert_eq!(row["connection"], "unknown"),
-            Backend::Postgres => assert_eq!(row["connection"], "connected"),
+        let expected = match world.app.store.backend() {
+            Backend::Sqlite => ["unknown", "unknown"],
+            Backend::Postgres => ["connected", "disconnected"],
+        };
+        for (machine, connection) in [&world.machine, &world.other].into_iter().zip(expected) {
+            assert_eq!(world.machine_row(machine).await["connection"], connection);
         }
-        assert_eq!(world.machine_row(&world.other).await["connection"], "disconnected");
     })
     .await;
 }
