@@ -125,6 +125,44 @@ fn the_api_command_takes_every_spelling_of_a_name() {
 }
 
 #[test]
+fn the_api_command_lists_every_function_without_a_server() {
+    let world = World::new();
+    let listed = world.line("api --json").ok().json();
+    let names: Vec<&str> = listed.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    let all: Vec<&str> = chatroom_protocol::api::all_names().collect();
+    assert_eq!(names.len(), all.len());
+    let text = world.line("api").ok().stdout;
+    for name in all {
+        assert!(names.contains(&name) && text.contains(&format!("\n{name} ")), "{name}");
+    }
+    assert_eq!(world.line("api --watch").done().code, 2, "which function to watch?");
+}
+
+#[test]
+fn a_watched_query_prints_a_line_for_each_change_and_none_for_a_restart() {
+    let world = World::new();
+    let server = world.signed_in();
+    let address = server.address();
+    let mut watch = world.line("api --watch chatrooms.list").start();
+    let names = |line: Option<String>| {
+        let rooms: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        rooms.as_array().unwrap().iter().map(|room| room["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(watch.line(0)), [""; 0]);
+    world.line("room create --name=first --team=solo").ok();
+    assert_eq!(names(watch.line(1)), ["first"]);
+    server.stop();
+    let _server = world.server_at(&address);
+    world.line("room create --name=second --team=solo").ok();
+    assert_eq!(names(watch.line(2)), ["second", "first"]);
+    watch.signal("INT");
+    let done = watch.done();
+    assert_eq!((done.code, done.stdout.lines().count()), (0, 3), "{done:?}");
+    world.line("api --watch chatrooms.create").refused().says("is a mutation");
+    world.line("api --watch nothing.here").refused().says("no function");
+}
+
+#[test]
 fn no_secret_stands_in_an_argument_or_a_log() {
     let mut world = World::new();
     world.env("CHATROOM_LOG", "trace");

@@ -12,8 +12,8 @@ fn please(what: &str) {
 }
 
 macro_rules! conformance {
-    ($version:ident) => {
-        mod $version {
+    ($version:ident, $name:ident) => {
+        mod $name {
             use super::please;
             use futures_util::StreamExt as _;
             use std::collections::BTreeMap;
@@ -117,16 +117,16 @@ macro_rules! conformance {
     };
 }
 
-conformance!(convex_0_9);
-conformance!(convex_0_10);
+conformance!(convex_0_9, version_0_9);
+conformance!(convex, version_0_10);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let url = std::env::var("URL")?;
     let token = std::env::var("TOKEN")?;
     match std::env::args().nth(1).as_deref() {
-        Some("0.9") => convex_0_9::run(&url, &token).await?,
-        Some("0.10") => convex_0_10::run(&url, &token).await?,
+        Some("0.9") => version_0_9::run(&url, &token).await?,
+        Some("0.10") => version_0_10::run(&url, &token).await?,
         other => anyhow::bail!("which version? 0.9 or 0.10, not {other:?}"),
     }
     // The worker of version 0.9 outlives its client and would hold the runtime.

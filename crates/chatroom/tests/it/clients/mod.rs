@@ -2,6 +2,7 @@
 //! What each does stands in `tests/clients`; here is what happens around it.
 
 mod chaos;
+mod document;
 mod generated;
 mod typescript;
 
