@@ -201,6 +201,12 @@ export type CommandResult = {
 } | {
   /** Which agent. */
   agentId: AgentId;
+  /** How it ended. */
+  exit: AgentExit;
+  kind: "started_then_exited";
+} | {
+  /** Which agent. */
+  agentId: AgentId;
   kind: "started_then_lost";
 } | {
   /** Which agent. */
@@ -934,6 +940,24 @@ export type MachinesAckCommandArgs = {
     kind: "started";
     /** Its process id on the machine. */
     pid: number;
+  } | {
+    /** Which agent. */
+    agentId: string;
+    /** How it ended. */
+    exit: {
+      /** Exit code. */
+      code: number;
+      how: "code";
+    } | {
+      how: "signal";
+      /** Signal number. */
+      signal: number;
+    } | {
+      how: "stopped";
+    } | {
+      how: "lost";
+    };
+    kind: "started_then_exited";
   } | {
     /** Which agent. */
     agentId: string;
