@@ -13,6 +13,16 @@ export type Api = {
     /** Reports that an agent's process ended; replay-safe. */
     reportExited: FunctionReference<"mutation", "public", t.AgentsReportExitedArgs, t.Empty>;
   };
+  artifacts: {
+    /** Reads an artifact: one version, by default the newest. */
+    get: FunctionReference<"query", "public", t.ArtifactsGetArgs, t.ArtifactText>;
+    /** Lists a room's artifacts, each in its newest version, by name. */
+    list: FunctionReference<"query", "public", t.ArtifactsListArgs, t.Artifact[]>;
+    /** Writes an artifact: the next version of its name. The text that the newest version has makes no new one. */
+    put: FunctionReference<"mutation", "public", t.ArtifactsPutArgs, t.Artifact>;
+    /** Removes an artifact with all its versions. */
+    remove: FunctionReference<"mutation", "public", t.ArtifactsRemoveArgs, t.Empty>;
+  };
   auth: {
     /** Approves a device login: its machine may act as the caller. */
     approveDeviceLogin: FunctionReference<"mutation", "public", t.AuthApproveDeviceLoginArgs, t.DeviceLogin>;
@@ -37,6 +47,18 @@ export type Api = {
     /** Tells who the credential of this call speaks for. */
     whoami: FunctionReference<"query", "public", t.AuthWhoamiArgs, t.Identity>;
   };
+  backlog: {
+    /** Adds an item. */
+    add: FunctionReference<"mutation", "public", t.BacklogAddArgs, t.BacklogItem>;
+    /** Completes an item: by the person, by the role that has its task, or by the role that added it. */
+    complete: FunctionReference<"mutation", "public", t.BacklogCompleteArgs, t.ItemWritten>;
+    /** Lists items, oldest first: by default those that are not completed. */
+    list: FunctionReference<"query", "public", t.BacklogListArgs, t.BacklogItem[]>;
+    /** Removes an item; the task of one that was started goes on. */
+    remove: FunctionReference<"mutation", "public", t.BacklogRemoveArgs, t.Empty>;
+    /** Makes a message and a task of an item, in one transaction. Started before, it answers what it answered first. */
+    start: FunctionReference<"mutation", "public", t.BacklogStartArgs, t.ItemStarted>;
+  };
   chatrooms: {
     /** Archives a room: it takes no more messages and starts no more agents. */
     archive: FunctionReference<"mutation", "public", t.ChatroomsArchiveArgs, t.Chatroom>;
@@ -46,6 +68,16 @@ export type Api = {
     get: FunctionReference<"query", "public", t.ChatroomsGetArgs, t.Chatroom>;
     /** Lists the caller's rooms, newest first; archived ones are left out. */
     list: FunctionReference<"query", "public", t.ChatroomsListArgs, t.Chatroom[]>;
+    /** Gives a room another team (or the newest definition of the same one): its own copy is replaced. */
+    updateTeam: FunctionReference<"mutation", "public", t.ChatroomsUpdateTeamArgs, t.TeamUpdated>;
+  };
+  contexts: {
+    /** Begins a new context: the conversation before it is left out of what roles read. */
+    create: FunctionReference<"mutation", "public", t.ContextsCreateArgs, t.Context>;
+    /** Lists a room's contexts, newest first; the first is the current one. */
+    list: FunctionReference<"query", "public", t.ContextsListArgs, t.Context[]>;
+    /** What a role needs now: its task, the conversation since the current context began, the artifacts. A query confirms nothing: who reads for a role calls `tasks.confirm` first. */
+    read: FunctionReference<"query", "public", t.ContextsReadArgs, t.RoleContext>;
   };
   machines: {
     /** Claims, completes or fails a command by compare-and-set; a claim answers with the work order. */
@@ -82,6 +114,10 @@ export type Api = {
     getInitPrompt: FunctionReference<"query", "public", t.MessagesGetInitPromptArgs, t.InitPrompt>;
     /** Lists a room's messages, oldest first: the newest ones, or those after a sequence number. */
     list: FunctionReference<"query", "public", t.MessagesListArgs, t.Message[]>;
+    /** The person has seen the messages to `user`, up to one of them. */
+    markSeen: FunctionReference<"mutation", "public", t.MessagesMarkSeenArgs, t.MarkedSeen>;
+    /** Tells what is being done about a task, by whoever holds it; it confirms the task and marks it as started. */
+    reportProgress: FunctionReference<"mutation", "public", t.MessagesReportProgressArgs, t.ProgressReported>;
     /** Sends a person's message to a role (by default the entry role); it makes one task. */
     send: FunctionReference<"mutation", "public", t.MessagesSendArgs, t.Sent>;
   };
@@ -115,9 +151,13 @@ export type Api = {
   };
   teams: {
     /** Shows a team. */
-    get: FunctionReference<"query", "public", t.TeamsGetArgs, t.Team>;
+    get: FunctionReference<"query", "public", t.TeamsGetArgs, t.ListedTeam>;
     /** Lists the teams that a room can be made with. */
-    list: FunctionReference<"query", "public", t.TeamsListArgs, t.Team[]>;
+    list: FunctionReference<"query", "public", t.TeamsListArgs, t.ListedTeam[]>;
+    /** Removes a team of the user's own. Rooms keep the copy that they have. */
+    remove: FunctionReference<"mutation", "public", t.TeamsRemoveArgs, t.Empty>;
+    /** Makes a team of the user's own, or changes it. Rooms keep the copy that they have until `chatrooms.updateTeam`. */
+    upsert: FunctionReference<"mutation", "public", t.TeamsUpsertArgs, t.TeamSaved>;
   };
   users: {
     /** Makes another user and a one-time link that signs them in. Only the first user may. */

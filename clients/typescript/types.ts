@@ -29,6 +29,8 @@ export type Agent = {
   machineId: MachineId;
   /** Which model, when one was chosen. */
   model?: string;
+  /** Version of the prompt that it was started with; none before its start was claimed. */
+  promptVersion?: string;
   /** The role. */
   role: string;
   /** Which tool. */
@@ -102,6 +104,76 @@ export type AgentExit = {
 
 /** One started process (or live session) that holds a role in a room. */
 export type AgentId = string;
+
+/** A markdown file of a room, in one version. */
+export type Artifact = {
+  /** For which user. */
+  authorName: string;
+  /** Who wrote this version: a role, or `user`. */
+  authorRole: string;
+  /** Size of the text in bytes (UTF-8). */
+  bytes: number;
+  /** When. */
+  createdAt: UnixMs;
+  /** Its name, for example `plan.md`. */
+  name: string;
+  /** Counted from 1; the same name written again is the next version. */
+  version: number;
+};
+
+/** One version of an artifact, by name. */
+export type ArtifactRef = {
+  /** Its name, for example `plan.md`. */
+  name: string;
+  /** Counted from 1. */
+  version: number;
+};
+
+/** An artifact with its text. */
+export type ArtifactText = {
+  /** For which user. */
+  authorName: string;
+  /** Who wrote this version: a role, or `user`. */
+  authorRole: string;
+  /** Size of the text in bytes (UTF-8). */
+  bytes: number;
+  /** Its text. */
+  content: string;
+  /** When. */
+  createdAt: UnixMs;
+  /** Its name, for example `plan.md`. */
+  name: string;
+  /** Counted from 1; the same name written again is the next version. */
+  version: number;
+};
+
+/** Something to be done in a room some day. */
+export type BacklogItem = {
+  /** Who added it: a role, or `user`. */
+  authorRole: string;
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** What is to be done. */
+  content: string;
+  /** When it was added. */
+  createdAt: UnixMs;
+  /** Its id. */
+  itemId: BacklogItemId;
+  /** Where it stands. */
+  state: BacklogState;
+  /** The task that its start made. */
+  taskId?: TaskId;
+  /** The role that got that task. */
+  taskRole?: string;
+  /** When its state last changed. */
+  updatedAt: UnixMs;
+};
+
+/** Something to be done some day. */
+export type BacklogItemId = string;
+
+/** Where a backlog item stands. */
+export type BacklogState = "open" | "started" | "completed";
 
 /** A chatroom as its owner sees it. */
 export type Chatroom = {
@@ -228,6 +300,25 @@ export type CommandResult = {
 
 /** Whether a machine's daemon is there. It comes from the socket and a lease, never from a stored wish. */
 export type ConnectionState = "connected" | "silent" | "disconnected" | "unknown";
+
+/** A point from which a room's conversation counts anew: what was said before is left out of what roles are given to read. */
+export type Context = {
+  /** The last message before it. */
+  afterSequence: number;
+  /** Who made it: a role, or `user`. */
+  authorRole: string;
+  /** What one must know. */
+  content: string;
+  /** Its id. */
+  contextId: ContextId;
+  /** When. */
+  createdAt: UnixMs;
+  /** What it is about, in one line. */
+  title: string;
+};
+
+/** A point from which a room's conversation counts anew. */
+export type ContextId = string;
 
 /** A credential as its owner sees it: never the secret. */
 export type Credential = {
@@ -379,12 +470,46 @@ export type InitPrompt = {
   version: string;
 };
 
+/** Answer of `backlog.start`. */
+export type ItemStarted = {
+  /** The item after it. */
+  item: BacklogItem;
+  /** The message that was made of it. */
+  messageId: MessageId;
+  /** The role that it went to. */
+  role: string;
+  /** The task that was made of it. */
+  taskId: TaskId;
+  /** Whether it took effect now or before. */
+  write: TaskWrite;
+};
+
+/** Answer of a write to an item. */
+export type ItemWritten = {
+  /** The item after it. */
+  item: BacklogItem;
+  /** Whether it took effect now or before. */
+  write: TaskWrite;
+};
+
 /** Answer of `participants.join`. */
 export type Joined = {
   /** The room's name. */
   chatroomName: string;
   /** The role, in lower case. */
   role: string;
+};
+
+/** A team, and whose it is. */
+export type ListedTeam = {
+  /** Whether it comes with chatroom; such a team cannot be changed. */
+  builtIn: boolean;
+  /** The role that gets messages without one. */
+  entryRole: string;
+  /** For example `duo`. */
+  name: string;
+  /** In order of rank. */
+  roles: TeamRole[];
 };
 
 /** A machine as its owner sees it. */
@@ -460,8 +585,16 @@ export type MachineStatus = {
   pid: number;
 };
 
+/** Answer of `messages.markSeen`. */
+export type MarkedSeen = {
+  /** How many messages had not been seen before. */
+  count: number;
+};
+
 /** A message in a room. */
 export type Message = {
+  /** The artifacts that go with it, each in the version that was meant. */
+  artifacts?: ArtifactRef[];
   /** The room. */
   chatroomId: ChatroomId;
   /** The text. */
@@ -472,13 +605,15 @@ export type Message = {
   kind: MessageKind;
   /** Its id. */
   messageId: MessageId;
+  /** What became of it; none for a progress note. */
+  receipt?: Receipt;
   /** Who wrote it: a role, or `user`. */
   senderRole: string;
   /** Its place in the room, counted from 1 without gaps. */
   sequence: number;
   /** For whom: a role, or `user`. */
   targetRole: string;
-  /** The task that it made, if any. */
+  /** The task that it made, if any; of a progress note, the task that it is about. */
   taskId?: TaskId;
 };
 
@@ -559,6 +694,39 @@ export type PendingCommands = {
 /** What an agent may do without asking. */
 export type PermissionMode = "ask" | "accept-edits" | "full";
 
+/** Answer of `messages.reportProgress`. */
+export type ProgressReported = {
+  /** The note. */
+  messageId: MessageId;
+  /** Whether this was the first sign of work ([`TaskWrite::Applied`]) or the task was started before. */
+  started: TaskWrite;
+};
+
+/** What became of a message, of which stage since when. */
+export type Receipt = {
+  /** The agent that was handed it last, when a started agent was. */
+  agentId?: AgentId;
+  /** When it was handed out last. Still told while it is queued again because nobody confirmed it. */
+  deliveredAt?: UnixMs;
+  /** How often it was handed to somebody. */
+  delivery: number;
+  /** When it was done or cancelled. */
+  endedAt?: UnixMs;
+  /** When it was written. */
+  queuedAt: UnixMs;
+  /** By whom: the role that has its task, or `user`. */
+  role: string;
+  /** When that hand-over was confirmed, or when the person saw it. */
+  seenAt?: UnixMs;
+  /** How far it has come. */
+  stage: ReceiptStage;
+  /** When work on it began. */
+  startedAt?: UnixMs;
+};
+
+/** How far a message has come. A message to a role follows its task; one to the user is queued until the person has seen it. */
+export type ReceiptStage = "queued" | "delivered" | "seen" | "started" | "done" | "cancelled";
+
 /** A refused call: `errorData` on the wire, next to `errorMessage`. */
 export type Refusal = {
   /** Which refusal this is. */
@@ -577,6 +745,34 @@ export type Registered = {
   isNew: boolean;
   /** As given. */
   machineId: MachineId;
+};
+
+/** Answer of `contexts.read`. */
+export type RoleContext = {
+  /**
+   * The room's artifacts, newest first, each in its newest version: those written since the context began, and those that
+   * came with the task. At most 50.
+   */
+  artifacts: Artifact[];
+  /** All of it in words for an agent that has lost its memory: who it is, what it works on, the exact next commands. */
+  brief: string;
+  /** The context that counts now, if one was begun. */
+  context?: Context;
+  /** Pass it as `before` to read what was said earlier; none when there is nothing. */
+  earlier?: number;
+  /** The message that made that task. */
+  message?: Message;
+  /**
+   * What was said since it began (or since the room began), oldest first: the newest page, or the one before `before`. Their
+   * texts come to 64 KiB at most; longer ones than 4,000 characters are cut and end with `…`.
+   */
+  messages: Message[];
+  /** Version of the prompts that the brief was made with. */
+  promptVersion: string;
+  /** The role, in lower case. */
+  role: string;
+  /** The task that the role holds. An agent is shown the one that was handed to it. */
+  task?: Task;
 };
 
 /** Names a role of a room. */
@@ -706,6 +902,30 @@ export type TeamRole = {
   title: string;
 };
 
+/** Answer of `teams.upsert`. */
+export type TeamSaved = {
+  /** Whether there was no team of this name before. */
+  isNew: boolean;
+  /** The team as it was stored: names in lower case, space around them left out. */
+  team: Team;
+};
+
+/** Answer of `chatrooms.updateTeam`: what happened. */
+export type TeamUpdated = {
+  /** Roles that the room did not have. */
+  addedRoles: string[];
+  /** Tasks that were cancelled. */
+  cancelledTasks: TaskId[];
+  /** The room with its new team. */
+  chatroom: Chatroom;
+  /** Tasks that now stand in the queue of the entry role. Whoever held one by hand is fenced off. */
+  movedTasks: TaskId[];
+  /** Roles that the room had and has no more. */
+  removedRoles: string[];
+  /** Removed roles whose waiter was told to end. */
+  supersededWaiters: string[];
+};
+
 /** Answer of `auth.createToken`. */
 export type TokenCreated = {
   /** Its id, for `auth.revokeCredential`. */
@@ -828,6 +1048,46 @@ export type AgentsReportExitedArgs = {
   machineId: string;
 };
 
+/** Arguments of `artifacts.get`. */
+export type ArtifactsGetArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Its name. */
+  name: string;
+  /** Its version; the newest one when absent. */
+  version?: number | null;
+};
+
+/** Arguments of `artifacts.list`. */
+export type ArtifactsListArgs = {
+  /** The room. */
+  chatroomId: string;
+};
+
+/** Arguments of `artifacts.put`. */
+export type ArtifactsPutArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The text: at most 262,144 bytes. */
+  content: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** 4 to 100 characters of a-z, A-Z, 0-9, `.`, `_` and `-`, with `.md` at the end and no dot at the beginning. */
+  name: string;
+  /** Who writes: a role of the team; when absent, an agent's own role, or `user`. */
+  role?: string | null;
+};
+
+/** Arguments of `artifacts.remove`. */
+export type ArtifactsRemoveArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Its name. */
+  name: string;
+};
+
 /** Arguments of `auth.approveDeviceLogin`. */
 export type AuthApproveDeviceLoginArgs = {
   /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
@@ -895,6 +1155,62 @@ export type AuthStartDeviceLoginArgs = {
 /** Arguments of `auth.whoami`. */
 export type AuthWhoamiArgs = Record<string, never>;
 
+/** Arguments of `backlog.add`. */
+export type BacklogAddArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** 1 to 10,000 characters. */
+  content: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Who adds it: a role of the team; when absent, an agent's own role, or `user`. */
+  role?: string | null;
+};
+
+/** Arguments of `backlog.complete`. */
+export type BacklogCompleteArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The item. */
+  itemId: string;
+  /** Who acts: a role of the team; when absent, an agent's own role, or `user`. */
+  role?: string | null;
+};
+
+/** Arguments of `backlog.list`. */
+export type BacklogListArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Only in this state (of completed ones, the newest 200). */
+  state?: "open" | "started" | "completed" | null;
+};
+
+/** Arguments of `backlog.remove`. */
+export type BacklogRemoveArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The item. */
+  itemId: string;
+};
+
+/** Arguments of `backlog.start`. */
+export type BacklogStartArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The item. */
+  itemId: string;
+  /** Who starts it: a role of the team; when absent, an agent's own role, or `user`. */
+  role?: string | null;
+  /** Which role is to do it; the entry role when absent. A role may give it to where it hands to. */
+  targetRole?: string | null;
+};
+
 /** Arguments of `chatrooms.archive`. */
 export type ChatroomsArchiveArgs = {
   /** The room. */
@@ -921,6 +1237,52 @@ export type ChatroomsGetArgs = {
 
 /** Arguments of `chatrooms.list`. */
 export type ChatroomsListArgs = Record<string, never>;
+
+/** Arguments of `chatrooms.updateTeam`. */
+export type ChatroomsUpdateTeamArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** What becomes of open tasks of roles that the new team does not have. Needed only when there are such tasks. */
+  removedRoleTasks?: "move" | "cancel" | null;
+  /** The name of a team. */
+  team: string;
+};
+
+/** Arguments of `contexts.create`. */
+export type ContextsCreateArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** What one must know: 1 to 20,000 characters. */
+  content: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Who begins it: a role of the team; when absent, an agent's own role, or `user`. */
+  role?: string | null;
+  /** What it is about: 1 to 100 characters in one line. */
+  title: string;
+};
+
+/** Arguments of `contexts.list`. */
+export type ContextsListArgs = {
+  /** The room. */
+  chatroomId: string;
+};
+
+/** Arguments of `contexts.read`. */
+export type ContextsReadArgs = {
+  /** Only messages before this sequence number: `earlier` of an answer before. */
+  before?: number | null;
+  /** The room. */
+  chatroomId: string;
+  /** How many messages at most: 1 to 100, by default 30. */
+  limit?: number | null;
+  /** The machine whose CLI path the commands name; plain `chatroom` when absent. */
+  machineId?: string | null;
+  /** The role that reads. */
+  role: string;
+};
 
 /** Arguments of `machines.ackCommand`. */
 export type MachinesAckCommandArgs = {
@@ -1276,14 +1638,52 @@ export type MessagesGetInitPromptArgs = {
 export type MessagesListArgs = {
   /** Only messages after this sequence number. */
   after?: number | null;
+  /** Only messages before this sequence number: the newest of them. Not together with `after`. */
+  before?: number | null;
   /** The room. */
   chatroomId: string;
-  /** How many at most: 1 to 200, by default 50. */
+  /**
+   * How many at most: 1 to 200, by default 50. An answer ends earlier when its texts come to 1 MiB; whoever reads on does so
+   * until an answer is empty.
+   */
   limit?: number | null;
+};
+
+/** Arguments of `messages.markSeen`. */
+export type MessagesMarkSeenArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The sequence number of the newest message that was seen. */
+  upTo: number;
+};
+
+/** Arguments of `messages.reportProgress`. */
+export type MessagesReportProgressArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** 1 to 10,000 characters; at most 200 notes go with one task. */
+  content: string;
+  /** The number of the hand-over, as printed with the task. */
+  delivery: number;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** One's own role. */
+  role: string;
+  /** One's own task. */
+  taskId: string;
 };
 
 /** Arguments of `messages.send`. */
 export type MessagesSendArgs = {
+  /** Artifacts of the room that go with it; at most 20. */
+  artifacts?: {
+    /** Its name. */
+    name: string;
+    /** Its version; the newest one when absent. */
+    version?: number | null;
+  }[];
   /** The room. */
   chatroomId: string;
   /** 1 to 100,000 characters. */
@@ -1386,6 +1786,13 @@ export type TasksGiveBackArgs = {
 
 /** Arguments of `tasks.handoff`. */
 export type TasksHandoffArgs = {
+  /** Artifacts of the room that go with it; at most 20. */
+  artifacts?: {
+    /** Its name. */
+    name: string;
+    /** Its version; the newest one when absent. */
+    version?: number | null;
+  }[];
   /** The room. */
   chatroomId: string;
   /** The message: 1 to 100,000 characters. */
@@ -1442,6 +1849,35 @@ export type TeamsGetArgs = {
 
 /** Arguments of `teams.list`. */
 export type TeamsListArgs = Record<string, never>;
+
+/** Arguments of `teams.remove`. */
+export type TeamsRemoveArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Its name. */
+  name: string;
+};
+
+/** Arguments of `teams.upsert`. */
+export type TeamsUpsertArgs = {
+  /** The role that gets messages without one. */
+  entryRole: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** For example `duo`. */
+  name: string;
+  /** In order of rank. */
+  roles: {
+    /** Roles (or `user`) that it may hand to. */
+    handsTo: string[];
+    /** What the role does, in words for the agent. */
+    instructions: string;
+    /** In lower case. */
+    name: string;
+    /** For people. */
+    title: string;
+  }[];
+};
 
 /** Arguments of `users.invite`. */
 export type UsersInviteArgs = {

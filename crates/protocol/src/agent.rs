@@ -109,6 +109,9 @@ pub struct Agent {
     /// Where it stands.
     #[serde(flatten)]
     pub state: AgentState,
+    /// Version of the prompt that it was started with; none before its start was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_version: Option<String>,
     /// When its start was sent.
     pub created_at: UnixMs,
     /// When its daemon last spoke of it; the age of the evidence.

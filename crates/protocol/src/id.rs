@@ -69,6 +69,10 @@ id! {
     DaemonSessionId,
     /// One `wait-for-task` process, made by that process.
     WaiterId,
+    /// A point from which a room's conversation counts anew.
+    ContextId,
+    /// Something to be done some day.
+    BacklogItemId,
 }
 
 impl MachineId {

@@ -239,9 +239,14 @@ async fn exchange(
     let shutdown = CancellationToken::new();
     let _end = shutdown.clone().drop_guard();
     let link = link(client, &shutdown)?;
-    let mut live =
-        link.subscribe::<messages::List>(&messages::ListArgs { chatroom_id: room.clone(), after: None, limit: None });
-    let send = messages::SendArgs { chatroom_id: room.clone(), role: None, content: "ping".to_owned() };
+    let mut live = link.subscribe::<messages::List>(&messages::ListArgs {
+        chatroom_id: room.clone(),
+        after: None,
+        before: None,
+        limit: None,
+    });
+    let send =
+        messages::SendArgs { chatroom_id: room.clone(), role: None, content: "ping".to_owned(), artifacts: Vec::new() };
     retry::idempotent::<messages::Send>(client, &send).await?;
     clock.lap("send a message");
     let answered = async {

@@ -74,6 +74,7 @@ async fn answer(waiter: &Waiter, delivery: &Delivery, stopped: &CancellationToke
         delivery: task.delivery,
         next_role: USER_ROLE.to_owned(),
         content: format!("echo: {}", delivery.task.content),
+        artifacts: Vec::new(),
     };
     loop {
         let done = async {

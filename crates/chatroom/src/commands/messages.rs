@@ -15,7 +15,8 @@ use std::fmt::Write as _;
 /// Sends a message; a lost answer is asked for again, so it is sent once.
 pub(crate) async fn send(context: &Context, args: Send) -> Result<()> {
     let content = if args.text == "-" { input::read_message("the message")? } else { args.text };
-    let send = messages::SendArgs { chatroom_id: args.chatroom_id.into(), role: args.role, content };
+    let send =
+        messages::SendArgs { chatroom_id: args.chatroom_id.into(), role: args.role, content, artifacts: Vec::new() };
     let sent = crate::retry::idempotent::<messages::Send>(&context.client()?, &send).await?;
     Ok(context.ui.answer(&sent, |sent| format!("sent to {} as task {}", sent.role, sent.task_id))?)
 }
@@ -23,7 +24,7 @@ pub(crate) async fn send(context: &Context, args: Send) -> Result<()> {
 /// Runs a `messages` command.
 pub(crate) async fn run(context: &Context, command: Messages) -> Result<()> {
     let Messages::List(MessagesList { chatroom_id, after, limit }) = command;
-    let args = messages::ListArgs { chatroom_id: chatroom_id.into(), after, limit };
+    let args = messages::ListArgs { chatroom_id: chatroom_id.into(), after, before: None, limit };
     let list = context.client()?.call::<messages::List>(&args).await?;
     Ok(context.ui.answer(&list, |list| describe(list, clock::now()))?)
 }
@@ -60,6 +61,8 @@ mod tests {
             target_role: "user".to_owned(),
             content: "done\n#2 user to builder, 1 s ago".to_owned(),
             task_id: None,
+            artifacts: Vec::new(),
+            receipt: None,
             created_at: UnixMs(0),
         };
         assert_eq!(

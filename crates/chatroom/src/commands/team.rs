@@ -15,14 +15,17 @@ pub(crate) async fn run(context: &Context, command: Team) -> Result<()> {
         Team::List => {
             let list = client.call::<teams::List>(&Empty {}).await?;
             Ok(context.ui.answer(&list, |list| {
-                let rows: Vec<_> =
-                    list.iter().map(|team| [team.name.clone(), team.entry_role.clone(), team.role_names()]).collect();
+                let rows: Vec<_> = list
+                    .iter()
+                    .map(|listed| &listed.team)
+                    .map(|team| [team.name.clone(), team.entry_role.clone(), team.role_names()])
+                    .collect();
                 table(["TEAM", "ENTRY", "ROLES"], &rows)
             })?)
         }
         Team::Show { name } => {
             let team = client.call::<teams::Get>(&teams::TeamArgs { name }).await?;
-            Ok(context.ui.answer(&team, describe)?)
+            Ok(context.ui.answer(&team, |listed| describe(&listed.team))?)
         }
     }
 }

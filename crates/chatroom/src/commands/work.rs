@@ -33,6 +33,7 @@ pub(crate) async fn handoff(context: &Context, args: Handoff) -> Result<()> {
         delivery: task.delivery,
         next_role: args.next_role,
         content,
+        artifacts: Vec::new(),
     };
     let handed = crate::retry::idempotent::<tasks::Handoff>(&client, &args).await?;
     Ok(context.ui.answer(&handed, |handed| format!("handed to {}\n\n{wait}", handed.next_role))?)

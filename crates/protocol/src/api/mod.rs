@@ -29,8 +29,11 @@ macro_rules! functions {
 }
 
 pub mod agents;
+pub mod artifacts;
 pub mod auth;
+pub mod backlog;
 pub mod chatrooms;
+pub mod contexts;
 pub mod machines;
 pub mod messages;
 pub mod participants;
@@ -49,8 +52,11 @@ pub struct Empty {}
 pub fn all_names() -> impl Iterator<Item = &'static str> {
     [
         agents::NAMES,
+        artifacts::NAMES,
         auth::NAMES,
+        backlog::NAMES,
         chatrooms::NAMES,
+        contexts::NAMES,
         machines::NAMES,
         messages::NAMES,
         participants::NAMES,

@@ -1,6 +1,7 @@
 //! `tasks.*`: waiting for work, working and handing on. Every write after a hand-over is fenced by the delivery number.
 
 use super::Empty;
+use super::messages::AttachedArtifact;
 use crate::id::{ChatroomId, MessageId, TaskId, WaiterId};
 use crate::task::{Delivery, NextTask, Task, TaskState, TaskWrite};
 use schemars::JsonSchema;
@@ -145,6 +146,9 @@ pub struct HandoffArgs {
     pub next_role: String,
     /// The message: 1 to 100,000 characters.
     pub content: String,
+    /// Artifacts of the room that go with it; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<AttachedArtifact>,
 }
 
 /// Answer of `tasks.handoff`; a second handoff of the same hand-over gives the first one's.

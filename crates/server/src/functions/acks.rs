@@ -123,6 +123,7 @@ async fn make_start(
     let Some(room) = room.filter(|room| room.archived_at.is_none()) else { return Ok(Err(gone("its room"))) };
     let Some(role) = room.team.role(&agent.role) else { return Ok(Err(gone("its role"))) };
     let prompt = prompt::init(&prompt::Subject { room: &room, role, cli: &machine.facts.cli_path });
+    agents::set_prompt_version(&mut cx.tx, &agent.agent_id, prompt::VERSION).await?;
     credentials::revoke_of_agent(&mut cx.tx, &agent.agent_id, cx.now).await?;
     let new = NewCredential {
         user_id: &row.user_id,

@@ -6,11 +6,13 @@ use crate::fail::{Result, refuse};
 use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
-use crate::store::{Tx, chatrooms};
-use chatroom_protocol::api::chatrooms::{Archive, Create, CreateArgs, Get, List};
+use crate::store::{Tx, agents, chatrooms, participants, tasks};
+use chatroom_protocol::api::chatrooms::{
+    Archive, Create, CreateArgs, Get, List, RemovedRoleTasks, TeamUpdated, UpdateTeam, UpdateTeamArgs,
+};
 use chatroom_protocol::api::machines::ChatroomArgs;
 use chatroom_protocol::id::ChatroomId;
-use chatroom_protocol::room::{Chatroom, TeamRole};
+use chatroom_protocol::room::{Chatroom, Team, TeamRole};
 use chatroom_protocol::{ErrorCode, Refusal};
 
 /// Rooms of one user that are not archived.
@@ -25,6 +27,7 @@ pub fn register(registry: &mut Registry) {
     );
     registry
         .query::<Get>(|_, args| vec![Topic::Chatroom(args.chatroom_id.clone())], |cx, args| Box::pin(get(cx, args)));
+    registry.mutation::<UpdateTeam>(|cx, args| Box::pin(update_team(cx, args)));
     registry.mutation::<Archive>(|cx, args| Box::pin(archive(cx, args)));
 }
 
@@ -97,4 +100,86 @@ async fn archive(cx: &mut MutationCx, args: ChatroomArgs) -> Result<Chatroom> {
     // Archived already is as good as archived now.
     chatrooms::archive(&mut cx.tx, cx.caller.user_id()?, &args.chatroom_id, cx.now).await?;
     find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await
+}
+
+async fn update_team(cx: &mut MutationCx, args: UpdateTeamArgs) -> Result<TeamUpdated> {
+    let user_id = cx.caller.user_id()?.clone();
+    let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
+    refuse_archived(&room)?;
+    let team = teams::find(&mut cx.tx, &cx.caller, &args.team).await?;
+    let (removed, added) = (missing(&room.team, &team), missing(&team, &room.team));
+    refuse_running(&mut cx.tx, &room, &removed).await?;
+    let what = decide_tasks(&mut cx.tx, &room, &removed, args.removed_role_tasks).await?;
+    let (mut moved_tasks, mut cancelled_tasks, mut superseded_waiters) = (Vec::new(), Vec::new(), Vec::new());
+    for role in &removed {
+        let id = &room.chatroom_id;
+        match what {
+            RemovedRoleTasks::Move => {
+                moved_tasks.extend(tasks::move_to_role(&mut cx.tx, id, role, &team.entry_role, cx.now).await?);
+            }
+            RemovedRoleTasks::Cancel => {
+                cancelled_tasks.extend(tasks::cancel_of_role(&mut cx.tx, id, role, cx.now).await?);
+            }
+        }
+        if participants::supersede(&mut cx.tx, id, role, cx.now).await? {
+            superseded_waiters.push(role.clone());
+        }
+    }
+    chatrooms::set_team(&mut cx.tx, &user_id, &room.chatroom_id, &team).await?;
+    Ok(TeamUpdated {
+        chatroom: find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?,
+        removed_roles: removed,
+        added_roles: added,
+        moved_tasks,
+        cancelled_tasks,
+        superseded_waiters,
+    })
+}
+
+/// The roles of one team that another does not have.
+fn missing(of: &Team, other: &Team) -> Vec<String> {
+    of.roles.iter().filter(|role| other.role(&role.name).is_none()).map(|role| role.name.clone()).collect()
+}
+
+async fn refuse_running(tx: &mut Tx, room: &Chatroom, removed: &[String]) -> Result<()> {
+    for role in removed {
+        if let Some(row) = agents::list_of_role(tx, &room.chatroom_id, role).await?.first() {
+            let (id, state) = (&row.agent.agent_id, row.agent.state.name());
+            return Err(Refusal::new(
+                ErrorCode::Conflict,
+                format!("the new team has no role {role}, and agent {id} of that role is {state}"),
+            )
+            .hint(format!("stop it first: `chatroom agent stop --chatroom-id={} --role={role}`", room.chatroom_id))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// What becomes of open tasks of removed roles: somebody has to say it when there are any.
+async fn decide_tasks(
+    tx: &mut Tx,
+    room: &Chatroom,
+    removed: &[String],
+    told: Option<RemovedRoleTasks>,
+) -> Result<RemovedRoleTasks> {
+    if let Some(told) = told {
+        return Ok(told);
+    }
+    let mut open = Vec::new();
+    for role in removed {
+        let count = tasks::count_open_of_role(tx, &room.chatroom_id, role).await?;
+        if count > 0 {
+            open.push(format!("{role} ({count})"));
+        }
+    }
+    if open.is_empty() {
+        return Ok(RemovedRoleTasks::Move);
+    }
+    Err(Refusal::new(
+        ErrorCode::Conflict,
+        format!("the new team has no such role, and there are open tasks of: {}", open.join(", ")),
+    )
+    .hint("say what becomes of them: `removedRoleTasks` is `move` (to the entry role of the new team) or `cancel`")
+    .into())
 }

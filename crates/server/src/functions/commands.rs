@@ -259,6 +259,7 @@ async fn make_agent(
         model: config.model,
         working_dir: config.working_dir,
         command_id: row.command.command_id.clone(),
+        prompt_version: None,
         state: AgentState::Starting { since: cx.now },
         created_at: cx.now,
         heard_at: None,

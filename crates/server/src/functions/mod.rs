@@ -5,9 +5,12 @@
 
 pub mod acks;
 pub mod agents;
+pub mod artifacts;
 pub mod auth;
+pub mod backlog;
 pub mod chatrooms;
 pub mod commands;
+pub mod contexts;
 pub mod daemon;
 pub mod machines;
 pub mod messages;
@@ -17,6 +20,7 @@ pub mod teams;
 pub mod text;
 pub mod users;
 
+mod author;
 pub(crate) mod outcome;
 mod settle;
 
@@ -35,9 +39,12 @@ pub fn registry() -> Registry {
 const MODULES: &[fn(&mut Registry)] = &[
     acks::register,
     agents::register,
+    artifacts::register,
     auth::register,
+    backlog::register,
     chatrooms::register,
     commands::register,
+    contexts::register,
     daemon::register,
     machines::register,
     messages::register,

@@ -194,6 +194,7 @@ mod tests {
             model: None,
             working_dir: "/".into(),
             command_id: "k".into(),
+            prompt_version: None,
             state,
             created_at: THEN,
             heard_at: None,

@@ -5,9 +5,9 @@
 //! asked again answers what it answered first.
 
 use super::chatrooms::{find_own, find_role};
-use super::messages::cli_path;
+use super::messages::{Post, cli_path, post};
 use super::participants::{agent_of, superseded};
-use super::text;
+use super::{artifacts, contexts, text};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::clock;
@@ -18,9 +18,9 @@ use crate::registry::{Closed, MutationCx, Presence, QueryCx, Registry};
 use crate::secret;
 use crate::store::Tx;
 use crate::store::agents;
-use crate::store::messages::{self, NewMessage};
+use crate::store::messages::{self, Bound};
 use crate::store::participants::{self, Holding, Waiter};
-use crate::store::tasks::{self, Fence, NewTask, Offer, Row};
+use crate::store::tasks::{self, Fence, Offer, Row};
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::tasks::{
     Cancel, Claim, ClaimArgs, ClaimOutcome, Complete, Confirm, GetNextTask, GiveBack, HandedOff, Handoff, HandoffArgs,
@@ -34,8 +34,8 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Messages before a task that its brief shows.
-const BRIEF_MESSAGES: i64 = 10;
+/// Messages before a task that its brief shows, and how much of each.
+const BRIEF_BOUND: Bound = Bound { rows: 10, bytes: 64 * 1024, chars: 600 };
 /// Open tasks that one answer lists: all, for a room has at most a thousand.
 const LISTED_OPEN: i64 = 2000;
 /// Ended tasks that one answer lists: the newest.
@@ -70,6 +70,9 @@ async fn list(cx: &mut QueryCx, args: ListArgs) -> Result<Vec<Task>> {
 }
 
 async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {
+    if let Some(reason) = removed(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await? {
+        return Ok(NextTask::Superseded { reason });
+    }
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
     let Some(waiter) = find_waiter(&mut cx.tx, &cx.caller, &room, &role, &args.waiter_id).await? else {
         return Ok(NextTask::Superseded { reason: superseded(&role.name) });
@@ -98,6 +101,9 @@ async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {
 }
 
 async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
+    if let Some(reason) = removed(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await? {
+        return Ok(ClaimOutcome::Superseded { reason });
+    }
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
     if find_waiter(&mut cx.tx, &cx.caller, &room, &role, &args.waiter_id).await?.is_none() {
         return Ok(ClaimOutcome::Superseded { reason: superseded(&role.name) });
@@ -148,11 +154,11 @@ async fn give_back(cx: &mut MutationCx, args: TaskArgs) -> Result<TaskWritten> {
 
 async fn confirm(cx: &mut MutationCx, args: RoleArgs) -> Result<Empty> {
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
-    tasks::confirm(&mut cx.tx, &room.chatroom_id, &role.name, agent_of(&cx.caller)).await?;
+    tasks::confirm(&mut cx.tx, &room.chatroom_id, &role.name, agent_of(&cx.caller), cx.now).await?;
     Ok(Empty {})
 }
 
-async fn start(cx: &mut MutationCx, args: TaskArgs) -> Result<TaskWritten> {
+pub(super) async fn start(cx: &mut MutationCx, args: TaskArgs) -> Result<TaskWritten> {
     let (room, role) = acting(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await?;
     let fence = fence(&cx.caller, &room, &role, &args.task_id, args.delivery);
     if let Some(row) = tasks::start(&mut cx.tx, &fence, cx.now).await? {
@@ -191,32 +197,19 @@ async fn handoff(cx: &mut MutationCx, args: HandoffArgs) -> Result<HandedOff> {
     if finished.is_none() {
         return handed_off_before(&mut cx.tx, &room, &fence).await;
     }
-    let message = NewMessage {
+    let artifacts = artifacts::resolve(&mut cx.tx, &room.chatroom_id, &args.artifacts).await?;
+    let message = Post {
         message_id: &message_id,
-        chatroom_id: &room.chatroom_id,
-        kind: MessageKind::Handoff,
-        sender_role: &role.name,
-        target_role: &target,
-        content: &args.content,
         task_id: next_task_id.as_ref(),
+        kind: MessageKind::Handoff,
+        sender: &role.name,
+        target: &target,
+        content: &args.content,
+        artifacts: &artifacts,
+        // What runs in an archived room may still be finished.
+        live_only: false,
     };
-    let user_id = cx.caller.user_id()?.clone();
-    // What runs in an archived room may still be finished.
-    let Some(position) = messages::insert(&mut cx.tx, &user_id, &message, false, cx.now).await? else {
-        return Err(Refusal::not_found("chatroom").into());
-    };
-    if let Some(task_id) = &next_task_id {
-        let task = NewTask {
-            task_id,
-            chatroom_id: &room.chatroom_id,
-            role: &target,
-            position,
-            message_id: &message_id,
-            from_role: &role.name,
-            content: &args.content,
-        };
-        tasks::insert(&mut cx.tx, &task, cx.now).await?;
-    }
+    post(cx, &room, &message).await?;
     Ok(HandedOff { write: TaskWrite::Applied, message_id, next_task_id, next_role: target })
 }
 
@@ -242,6 +235,20 @@ async fn acting(tx: &mut Tx, caller: &Caller, chatroom_id: &ChatroomId, role: &s
     let room = find_own(tx, caller, chatroom_id).await?;
     let role = find_role(&room, role)?.clone();
     Ok((room, role))
+}
+
+/// Why a waiter of this role has nothing to wait for any more: somebody waited for it, and the team has it no more.
+async fn removed(tx: &mut Tx, caller: &Caller, chatroom_id: &ChatroomId, role: &str) -> Result<Option<String>> {
+    caller.may_name_role(chatroom_id, role)?;
+    let room = find_own(tx, caller, chatroom_id).await?;
+    let name = role.trim().to_lowercase();
+    if room.team.role(&name).is_some() || participants::find(tx, chatroom_id, &name).await?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(format!(
+        "the role {name} was removed from the team of this room; its roles are: {}",
+        room.team.role_names()
+    )))
 }
 
 /// The waiter of the role, if it is this one and the caller's own. A machine's connection carries every waiter that has joined
@@ -272,12 +279,20 @@ async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row
         Err(Fail::Refused(_)) => cli_path(&mut cx.tx, &cx.caller, None).await?,
         found => found?,
     };
-    let before = messages::list_before(&mut cx.tx, &room.chatroom_id, row.position, BRIEF_MESSAGES).await?;
+    let id = &room.chatroom_id;
+    let context = contexts::current(&mut cx.tx, id).await?;
+    let begin = context.as_ref().map_or(0, |context| context.after_sequence);
+    let before = messages::list_between(&mut cx.tx, id, begin, row.position, BRIEF_BOUND).await?;
+    let message = messages::find(&mut cx.tx, id, &row.task.message_id).await?;
+    let refs = message.map(|message| message.artifacts).unwrap_or_default();
+    let attached = contexts::attached(&mut cx.tx, id, &refs).await?;
     let brief = prompt::task_brief(&prompt::Brief {
         subject: prompt::Subject { room, role, cli: &cli },
         task: &row.task,
         sequence: row.position,
         before: &before,
+        context: context.as_ref(),
+        attached: &attached,
     });
     Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief }) })
 }
@@ -296,7 +311,9 @@ fn fence<'a>(
 async fn find_of_role(tx: &mut Tx, fence: &Fence<'_>) -> Result<Row> {
     match tasks::find(tx, fence.chatroom_id, fence.task_id).await? {
         Some(row) if row.task.role == fence.role => Ok(row),
-        _ => Err(Refusal::not_found("task").into()),
+        _ => Err(Refusal::not_found("task")
+            .hint("use the task id that was printed with your task; `contexts.read` tells which task your role holds")
+            .into()),
     }
 }
 
@@ -333,7 +350,15 @@ fn handoff_target(room: &Chatroom, role: &TeamRole, from: &str, name: &str) -> R
     if name != USER_ROLE {
         find_role(room, &name)?;
     }
-    let targets = role.targets(from);
+    let targets = room.team.targets(role, from);
+    if name == role.name {
+        return Err(Refusal::new(
+            ErrorCode::Conflict,
+            format!("{name} cannot hand its work to itself; it still holds the task"),
+        )
+        .hint(format!("hand to one of: {}", targets.join(", ")))
+        .into());
+    }
     if !targets.contains(&name.as_str()) {
         return Err(Refusal::new(ErrorCode::Conflict, format!("{} does not hand to {name} in this team", role.name))
             .hint(format!("hand to one of: {}", targets.join(", ")))

@@ -26,19 +26,29 @@ pub fn name(given: &str) -> Result<String> {
 /// # Errors
 /// `bad_request` unless it has 1 to 100,000 characters, not only space and no NUL.
 pub fn check_content(content: &str) -> Result<()> {
+    check(content, CONTENT_CHARS, "message")
+}
+
+/// Checks a text of at most `limit` characters; `noun` is what it is, for example "message".
+///
+/// # Errors
+/// `bad_request` unless it has 1 to `limit` characters, not only space and no NUL.
+pub fn check(content: &str, limit: usize, noun: &str) -> Result<()> {
     if content.trim().is_empty() {
-        return Err(Refusal::bad_request("the message is empty").hint("write what the reader is to know").into());
+        return Err(Refusal::bad_request(format!("the {noun} is empty"))
+            .hint("write what the reader is to know")
+            .into());
     }
     if content.contains('\0') {
-        return Err(Refusal::bad_request("the message contains a NUL character").into());
+        return Err(Refusal::bad_request(format!("the {noun} contains a NUL character"))
+            .hint("take it out; texts only are taken")
+            .into());
     }
     let length = content.chars().count();
-    if length > CONTENT_CHARS {
-        return Err(Refusal::bad_request(format!(
-            "the message has {length} characters; at most {CONTENT_CHARS} are taken"
-        ))
-        .hint("put long texts into a file and name the file in the message")
-        .into());
+    if length > limit {
+        return Err(Refusal::bad_request(format!("the {noun} has {length} characters; at most {limit} are taken"))
+            .hint("put long texts into a file and name the file in the message")
+            .into());
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub enum Topic {
     Messages(ChatroomId),
     /// A room's tasks and who waits for them.
     Tasks(ChatroomId),
+    /// A room's contexts, backlog and artifacts.
+    Desk(ChatroomId),
     /// A user's credentials and pending device logins.
     Credentials(UserId),
     /// One credential: woken when it is revoked.

@@ -2,11 +2,14 @@
 
 use super::untrusted::{cut, quote};
 use super::{Subject, TO_COMPLETE, TO_READ, TO_START, TO_WAIT, step, to_hand_off};
-use chatroom_protocol::room::Message;
+use chatroom_protocol::room::{Artifact, Context, Message, MessageKind};
 use chatroom_protocol::task::Task;
 
 /// How many characters of a task's text are printed. Tools cut long output, and the commands come after the text.
 const TEXT_CHARS: usize = 20_000;
+/// How many characters of one file that came with a task are printed, and of all of them.
+const FILE_CHARS: usize = 4_000;
+const FILES_CHARS: usize = 20_000;
 /// How many characters of each message before it are printed.
 const MESSAGE_CHARS: usize = 500;
 
@@ -21,13 +24,36 @@ pub struct Brief<'a> {
     pub sequence: i64,
     /// The last messages before that one, oldest first.
     pub before: &'a [Message],
+    /// The context that counts now.
+    pub context: Option<&'a Context>,
+    /// The artifacts that came with the task.
+    pub attached: &'a [Attached],
+}
+
+/// An artifact that came with a task.
+#[derive(Clone, Debug)]
+pub struct Attached {
+    /// Which.
+    pub artifact: Artifact,
+    /// The beginning of its text.
+    pub text: String,
 }
 
 /// What a waiter prints with a task: the task, what was said before, and the exact next commands.
 #[must_use]
 pub fn task_brief(brief: &Brief<'_>) -> String {
     let Brief { subject, task, .. } = brief;
-    let commands = subject.commands();
+    format!(
+        "{task_text}{context}{before}{next}",
+        task_text = task_text(subject, task, brief.sequence, brief.attached),
+        context = brief.context.map(context).unwrap_or_default(),
+        before = before(subject, brief.before),
+        next = next_steps(subject, task),
+    )
+}
+
+/// The task itself, with what came with it.
+pub(super) fn task_text(subject: &Subject<'_>, task: &Task, sequence: i64, attached: &[Attached]) -> String {
     let again = if task.delivery > 1 {
         format!(
             "\nThis task was handed to your role before (this is hand-over {}). Look at what is already done; do not do it twice.",
@@ -36,7 +62,15 @@ pub fn task_brief(brief: &Brief<'_>) -> String {
     } else {
         String::new()
     };
-    let mut text = format!(
+    let (content, more) = cut(&task.content, TEXT_CHARS);
+    let cut_off = match more {
+        0 => String::new(),
+        more => format!(
+            "\nThe text is cut here; {more} characters are missing. To write the whole message into a file, run:\n```sh\n{} --json > chatroom-task.json\n```\n",
+            subject.commands().messages(Some(sequence - 1), 1)
+        ),
+    };
+    format!(
         "\
 # Task for `{role}`
 Task id: {id}
@@ -45,7 +79,21 @@ From: `{from}`{again}
 
 The text of the task (each line begins with `|`):
 {content}
-{cut_off}{before}
+{cut_off}{files}",
+        role = task.role,
+        id = task.task_id,
+        delivery = task.delivery,
+        from = task.from_role,
+        content = quote(content),
+        files = files(attached),
+    )
+}
+
+/// What to do with the task, command by command.
+pub(super) fn next_steps(subject: &Subject<'_>, task: &Task) -> String {
+    let commands = subject.commands();
+    let mut text = format!(
+        "
 ## What to do
 1. Do what the text of the task asks, in the directory that you are in.
 2. Then hand your work on: run one of the handoff commands below, once, with your own message in place of the marked line.
@@ -55,16 +103,9 @@ The text of the task (each line begins with `|`):
 
 {started}
 ",
-        role = task.role,
-        id = task.task_id,
-        delivery = task.delivery,
-        from = task.from_role,
-        content = quote(cut(&task.content, TEXT_CHARS).0),
-        cut_off = cut_off(brief),
-        before = before(brief),
         started = step(TO_START, &commands.started(&task.task_id, task.delivery)),
     );
-    for target in subject.role.targets(&task.from_role) {
+    for target in subject.room.team.targets(subject.role, &task.from_role) {
         text.push_str(&step(&to_hand_off(target), &commands.handoff(&task.task_id, task.delivery, target)));
         text.push('\n');
     }
@@ -74,46 +115,81 @@ The text of the task (each line begins with `|`):
     text
 }
 
-/// How to read the rest of a text that was cut.
-fn cut_off(brief: &Brief<'_>) -> String {
-    match cut(&brief.task.content, TEXT_CHARS).1 {
-        0 => String::new(),
-        more => format!(
-            "\nThe text is cut here; {more} characters are missing. To write the whole message into a file, run:\n```sh\n{} --json > chatroom-task.json\n```\n",
-            brief.subject.commands().messages(Some(brief.sequence - 1), 1)
-        ),
+/// The artifacts that came with a task, each with the beginning of its text.
+fn files(attached: &[Attached]) -> String {
+    if attached.is_empty() {
+        return String::new();
     }
+    let mut text = "\n## Files that came with it\n".to_owned();
+    let mut left = FILES_CHARS;
+    for Attached { artifact, text: content } in attached {
+        let (shown, _) = cut(content, left.min(FILE_CHARS));
+        left = left.saturating_sub(shown.chars().count());
+        let part = match shown.len() as i64 >= artifact.bytes {
+            true => String::new(),
+            false => format!("; its first {} bytes", shown.len()),
+        };
+        text.push_str(&format!(
+            "`{}`, version {}, {} bytes, by `{}`{part}:\n{}\n",
+            artifact.name,
+            artifact.version,
+            artifact.bytes,
+            artifact.author_role,
+            quote(shown),
+        ));
+    }
+    text
+}
+
+/// The context that counts now.
+pub(super) fn context(context: &Context) -> String {
+    format!(
+        "\n## What you must know now\nWritten by `{}`. The conversation before it does not count any more.\n{}\n{}\n",
+        context.author_role,
+        quote(&context.title),
+        quote(&context.content),
+    )
 }
 
 /// What was said before.
-fn before(brief: &Brief<'_>) -> String {
-    if brief.before.is_empty() {
-        return String::new();
+fn before(subject: &Subject<'_>, messages: &[Message]) -> String {
+    let Some(first) = messages.first() else { return String::new() };
+    let mut text = format!("\n## What was said before\n{}", said(messages, MESSAGE_CHARS));
+    if first.sequence > 1 {
+        text.push('\n');
+        text.push_str(&step(TO_READ, &subject.commands().messages(None, 50)));
     }
-    let mut text = "\n## What was said before\n".to_owned();
-    for message in brief.before {
-        let (content, more) = cut(&message.content, MESSAGE_CHARS);
-        let more = if more == 0 { String::new() } else { format!(" (the first {MESSAGE_CHARS} characters)") };
+    text
+}
+
+/// Messages one after the other, `chars` characters of each.
+pub(super) fn said(messages: &[Message], chars: usize) -> String {
+    let mut text = String::new();
+    for message in messages {
+        let (content, more) = cut(&message.content, chars);
+        let more = if more == 0 { String::new() } else { format!(" (the first {chars} characters)") };
+        let kind = if message.kind == MessageKind::Progress { ", on the way" } else { "" };
         text.push_str(&format!(
-            "{}. `{}` to `{}`{more}:\n{}\n",
+            "{}. `{}` to `{}`{kind}{more}:\n{}\n",
             message.sequence,
             message.sender_role,
             message.target_role,
             quote(content)
         ));
-    }
-    if brief.before.first().is_some_and(|first| first.sequence > 1) {
-        text.push('\n');
-        text.push_str(&step(TO_READ, &brief.subject.commands().messages(None, 50)));
+        if !message.artifacts.is_empty() {
+            let names: Vec<String> =
+                message.artifacts.iter().map(|file| format!("`{}` version {}", file.name, file.version)).collect();
+            text.push_str(&format!("with {}\n", names.join(", ")));
+        }
     }
     text
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::{Brief, Subject, TEXT_CHARS, task_brief};
+    use super::{Attached, Brief, Subject, TEXT_CHARS, task_brief};
     use chatroom_protocol::UnixMs;
-    use chatroom_protocol::room::{Chatroom, Message, MessageKind, Team, TeamRole};
+    use chatroom_protocol::room::{Artifact, Chatroom, Context, Message, MessageKind, Team, TeamRole};
     use chatroom_protocol::task::{Task, TaskState};
 
     pub(in crate::prompt) fn room() -> Chatroom {
@@ -163,6 +239,31 @@ pub(super) mod tests {
             target_role: "user".to_owned(),
             content: "The shop stands.".to_owned(),
             task_id: None,
+            artifacts: Vec::new(),
+            receipt: None,
+            created_at: UnixMs(1),
+        }
+    }
+
+    pub(in crate::prompt) fn attached() -> Attached {
+        let artifact = Artifact {
+            name: "plan.md".to_owned(),
+            version: 2,
+            bytes: 10,
+            author_role: "planner".to_owned(),
+            author_name: "Ada".to_owned(),
+            created_at: UnixMs(1),
+        };
+        Attached { artifact, text: "# The plan".to_owned() }
+    }
+
+    pub(in crate::prompt) fn context() -> Context {
+        Context {
+            context_id: "context-1".into(),
+            title: "The cart".to_owned(),
+            content: "We build the cart now.".to_owned(),
+            after_sequence: 1,
+            author_role: "planner".to_owned(),
             created_at: UnixMs(1),
         }
     }
@@ -170,7 +271,7 @@ pub(super) mod tests {
     fn brief_of(task: &Task, before: &[Message]) -> String {
         let room = room();
         let subject = Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" };
-        task_brief(&Brief { subject, task, sequence: 3, before })
+        task_brief(&Brief { subject, task, sequence: 3, before, context: None, attached: &[] })
     }
 
     #[test]
@@ -245,6 +346,22 @@ pub(super) mod tests {
         let brief = brief_of(&Task { delivery: 3, ..task() }, &[]);
         assert!(brief.contains("this is hand-over 3"), "{brief}");
         assert!(brief.contains("--delivery=3"), "{brief}");
+    }
+
+    #[test]
+    fn what_came_with_a_task_and_what_counts_now_is_quoted() {
+        let (room, context) = (room(), context());
+        let subject = Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" };
+        let brief = task_brief(&Brief {
+            subject,
+            task: &task(),
+            sequence: 3,
+            before: &[],
+            context: Some(&context),
+            attached: &[attached()],
+        });
+        assert!(brief.contains("`plan.md`, version 2, 10 bytes, by `planner`:\n| # The plan\n"), "{brief}");
+        assert!(brief.contains("any more.\n| The cart\n| We build the cart now.\n"), "{brief}");
     }
 
     #[test]

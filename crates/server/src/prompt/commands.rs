@@ -49,6 +49,33 @@ impl Commands<'_> {
         )
     }
 
+    /// Tells the user how it goes, with the note in a heredoc.
+    #[must_use]
+    pub fn progress(&self, task_id: &TaskId, delivery: i64) -> String {
+        format!(
+            "{} {} <<'{HEREDOC_END}'\n{MESSAGE_PLACEHOLDER}\n{HEREDOC_END}",
+            self.program("report-progress"),
+            self.which(task_id, delivery),
+        )
+    }
+
+    /// Reads what the role needs to know now.
+    #[must_use]
+    pub fn read_context(&self) -> String {
+        format!("{} {}", self.program("context read"), self.who())
+    }
+
+    /// Prints one version of an artifact.
+    #[must_use]
+    pub fn artifact(&self, name: &str, version: i64) -> String {
+        format!(
+            "{} --chatroom-id={} --name={} --version={version}",
+            self.program("artifact get"),
+            quote(self.chatroom_id.as_str()),
+            quote(name),
+        )
+    }
+
     /// Lists a room's messages after a sequence number, `limit` at most; the newest ones without a number.
     #[must_use]
     pub fn messages(&self, after: Option<i64>, limit: i64) -> String {

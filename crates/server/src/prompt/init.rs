@@ -76,7 +76,7 @@ What it prints tells you what comes next:
     )
 }
 
-fn team(subject: &Subject<'_>) -> String {
+pub(super) fn team(subject: &Subject<'_>) -> String {
     let mut lines: Vec<String> = subject
         .room
         .team

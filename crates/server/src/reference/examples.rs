@@ -6,6 +6,7 @@ const MACHINE: &str = "6f1c2f0e-4a37-4c1b-9d7e-2b8f1d0c5a43";
 const CHATROOM: &str = "01956f2a-7c10-7d3e-8a51-3f0b6c9d2e74";
 const AGENT: &str = "01956f2b-02aa-7b64-9c0f-5d1e8a7b6c32";
 const COMMAND: &str = "01956f2b-1f88-7a09-b3c2-7e6d5c4b3a21";
+const ITEM: &str = "01956f2b-2c77-7c18-8e4f-9a0b1c2d3e4f";
 const TASK: &str = "01956f2c-3b5d-7e41-8f90-1a2b3c4d5e6f";
 const WAITER: &str = "0f8e7d6c-5b4a-4938-8271-605f4e3d2c1b";
 const SESSION: &str = "a1b2c3d4-e5f6-4789-8abc-def012345678";
@@ -24,8 +25,32 @@ pub(super) fn args_of(name: &str) -> Value {
         "auth.createToken" => json!({"name": "nightly report", "scope": "read", "expiresInMs": 2_592_000_000_i64}),
         "auth.revokeCredential" => json!({"credentialId": CREDENTIAL}),
 
+        "artifacts.put" => json!({
+            "chatroomId": CHATROOM, "role": "planner", "name": "plan.md", "content": "# Plan\n\n1. Read the grammar.\n",
+        }),
+        "artifacts.get" => json!({"chatroomId": CHATROOM, "name": "plan.md", "version": 2}),
+        "artifacts.remove" => json!({"chatroomId": CHATROOM, "name": "plan.md"}),
+
+        "backlog.add" => json!({"chatroomId": CHATROOM, "content": "Say where in the file an error is."}),
+        "backlog.list" => json!({"chatroomId": CHATROOM, "state": "open"}),
+        "backlog.start" => json!({"chatroomId": CHATROOM, "itemId": ITEM, "targetRole": "builder"}),
+        "backlog.complete" => json!({"chatroomId": CHATROOM, "itemId": ITEM, "role": "builder"}),
+        "backlog.remove" => json!({"chatroomId": CHATROOM, "itemId": ITEM}),
+
+        "contexts.read" => json!({"chatroomId": CHATROOM, "role": "builder", "limit": 30}),
+        "contexts.create" => json!({
+            "chatroomId": CHATROOM, "role": "planner", "title": "Error messages",
+            "content": "The grammar is done. From here on we work on error messages only.",
+        }),
+
+        "chatrooms.updateTeam" => json!({"chatroomId": CHATROOM, "team": "duo", "removedRoleTasks": "move"}),
         "chatrooms.create" => json!({"name": "parser", "team": "pair"}),
-        "chatrooms.get" | "chatrooms.archive" | "machines.getAgentConfigs" | "participants.list" => {
+        "chatrooms.get"
+        | "chatrooms.archive"
+        | "machines.getAgentConfigs"
+        | "participants.list"
+        | "artifacts.list"
+        | "contexts.list" => {
             json!({"chatroomId": CHATROOM})
         }
 
@@ -61,6 +86,11 @@ pub(super) fn args_of(name: &str) -> Value {
 
         "messages.send" => json!({"chatroomId": CHATROOM, "content": "Please make the parser faster."}),
         "messages.list" => json!({"chatroomId": CHATROOM, "after": 12, "limit": 50}),
+        "messages.reportProgress" => json!({
+            "chatroomId": CHATROOM, "role": "builder", "taskId": TASK, "delivery": 1,
+            "content": "The new parser runs; its tests come next.",
+        }),
+        "messages.markSeen" => json!({"chatroomId": CHATROOM, "upTo": 14}),
         "messages.getInitPrompt" => json!({"chatroomId": CHATROOM, "role": "builder"}),
 
         "participants.join" => json!({"chatroomId": CHATROOM, "role": "builder", "waiterId": WAITER}),
@@ -79,6 +109,14 @@ pub(super) fn args_of(name: &str) -> Value {
         "tasks.requeue" | "tasks.cancel" => json!({"taskId": TASK}),
 
         "teams.get" => json!({"name": "pair"}),
+        "teams.upsert" => json!({
+            "name": "docs", "entryRole": "writer",
+            "roles": [{
+                "name": "writer", "title": "Writer", "handsTo": ["user"],
+                "instructions": "You write the manual. Hand each finished chapter to `user`.",
+            }],
+        }),
+        "teams.remove" => json!({"name": "docs"}),
         "users.invite" => json!({"name": "Ada"}),
         _ => json!({}),
     }

@@ -266,6 +266,18 @@ pub async fn set_failed(tx: &mut Tx, id: &AgentId, failure: &CommandFailure, at:
     changed(tx, statement).await
 }
 
+/// Records which version of the prompt an agent is started with.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_prompt_version(tx: &mut Tx, id: &AgentId, version: &str) -> Result<()> {
+    let statement =
+        sql::statement("UPDATE agents SET prompt_version = $2 WHERE id = $1 RETURNING chatroom_id, user_id")
+            .bind(id.0.clone())
+            .bind(version.to_owned());
+    changed(tx, statement).await.map(drop)
+}
+
 /// Records when the daemon last spoke of an agent; wakes nobody.
 ///
 /// # Errors
@@ -324,6 +336,7 @@ fn read(row: &AnyRow) -> Result<Row> {
             model: sql::opt_text(row, "model")?,
             working_dir: sql::text(row, "working_dir")?,
             command_id: sql::text(row, "command_id")?.into(),
+            prompt_version: sql::opt_text(row, "prompt_version")?,
             state,
             created_at: UnixMs(sql::int(row, "created_at")?),
             heard_at: sql::opt_int(row, "heard_at")?.map(UnixMs),

@@ -4,7 +4,7 @@ use super::{Result, Tx, sql};
 use crate::live::Topic;
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::id::{ChatroomId, UserId};
-use chatroom_protocol::room::Chatroom;
+use chatroom_protocol::room::{Chatroom, Team};
 
 /// Stores a new room.
 ///
@@ -73,6 +73,23 @@ pub async fn archive(tx: &mut Tx, user_id: &UserId, id: &ChatroomId, now: UnixMs
         tx.wake(Topic::Chatroom(id.clone()));
     }
     Ok(archived)
+}
+
+/// Replaces a room's copy of its team. Tells whether the room is this user's.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_team(tx: &mut Tx, user_id: &UserId, id: &ChatroomId, team: &Team) -> Result<bool> {
+    let statement = sql::statement("UPDATE chatrooms SET team = $3 WHERE id = $1 AND user_id = $2")
+        .bind(id.0.clone())
+        .bind(user_id.0.clone())
+        .bind(sql::to_json(team)?);
+    let set = sql::execute(tx, statement).await? == 1;
+    if set {
+        tx.wake(Topic::Chatrooms(user_id.clone()));
+        tx.wake(Topic::Chatroom(id.clone()));
+    }
+    Ok(set)
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<Chatroom> {

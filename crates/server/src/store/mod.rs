@@ -6,9 +6,12 @@
 
 pub mod agent_configs;
 pub mod agents;
+pub mod artifacts;
 pub mod audit;
+pub mod backlog;
 pub mod chatrooms;
 pub mod commands;
+pub mod contexts;
 pub mod credentials;
 pub mod daemon_sessions;
 pub mod device_logins;

@@ -90,13 +90,28 @@ pub async fn find(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str) -> Result<O
     }))
 }
 
+/// The role is no more: its waiter is superseded by nobody, and stays out should the role come back. Tells whether there was one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn supersede(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str, now: UnixMs) -> Result<bool> {
+    let Some(waiter) = find(tx, chatroom_id, role).await? else { return Ok(false) };
+    if waiter.waiter_id.as_str().is_empty() {
+        return Ok(false);
+    }
+    let nobody = Waiter { waiter_id: WaiterId(String::new()), agent_id: None, machine_id: None };
+    join(tx, chatroom_id, role, &nobody, now).await?;
+    Ok(true)
+}
+
 /// The waiters of a room, by role.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<Vec<Participant>> {
     let statement =
-        sql::statement("SELECT * FROM participants WHERE chatroom_id = $1 ORDER BY role").bind(chatroom_id.0.clone());
+        sql::statement("SELECT * FROM participants WHERE chatroom_id = $1 AND waiter_id <> '' ORDER BY role")
+            .bind(chatroom_id.0.clone());
     sql::all(tx, statement)
         .await?
         .iter()

@@ -207,7 +207,7 @@ pub async fn claim(
 ) -> Result<Option<Row>> {
     let statement = sql::statement(
         "UPDATE tasks SET state = 'acknowledged', delivery = delivery + 1, confirmed = 0, holder_waiter = $5,
-                holder_agent = $6, handed_at = $7, updated_at = $7
+                holder_agent = $6, handed_at = $7, confirmed_at = NULL, started_at = NULL, updated_at = $7
          WHERE id = $1 AND chatroom_id = $2 AND state = $3 AND delivery = $4
            AND state IN ('pending', 'acknowledged', 'in_progress')
          RETURNING *",
@@ -232,17 +232,127 @@ pub async fn confirm(
     chatroom_id: &ChatroomId,
     role: &str,
     agent_id: Option<&AgentId>,
+    now: UnixMs,
 ) -> Result<Option<Row>> {
     let statement = sql::statement(
-        "UPDATE tasks SET confirmed = 1
+        "UPDATE tasks SET confirmed = 1, confirmed_at = $4
          WHERE chatroom_id = $1 AND role = $2 AND state = 'acknowledged' AND confirmed = 0
            AND COALESCE(holder_agent, '') = $3
          RETURNING *",
     )
     .bind(chatroom_id.0.clone())
     .bind(role.to_owned())
-    .bind(agent_id.map_or_else(String::new, |id| id.0.clone()));
+    .bind(agent_id.map_or_else(String::new, |id| id.0.clone()))
+    .bind(now.0);
     written(tx, statement).await
+}
+
+/// A role gave a first sign of work: the task that it holds is started, and thereby confirmed. By an agent: the task that was
+/// handed to it; by hand: one that was handed to no agent.
+///
+/// # Errors
+/// When the database fails.
+pub async fn mark_worked(
+    tx: &mut Tx,
+    chatroom_id: &ChatroomId,
+    role: &str,
+    agent_id: Option<&AgentId>,
+    now: UnixMs,
+) -> Result<Option<Row>> {
+    let statement = sql::statement(
+        "UPDATE tasks SET state = 'in_progress', confirmed = 1, confirmed_at = COALESCE(confirmed_at, $4), started_at = $4,
+                updated_at = $4
+         WHERE chatroom_id = $1 AND role = $2 AND state = 'acknowledged' AND COALESCE(holder_agent, '') = $3
+         RETURNING *",
+    )
+    .bind(chatroom_id.0.clone())
+    .bind(role.to_owned())
+    .bind(agent_id.map_or_else(String::new, |id| id.0.clone()))
+    .bind(now.0);
+    written(tx, statement).await
+}
+
+/// Counts one more progress note of a hand-over that was started, up to `limit` for each task. Nothing beyond it, or when the
+/// hand-over counts no more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_progress(tx: &mut Tx, fence: &Fence<'_>, limit: i64) -> Result<Option<Row>> {
+    let statement = sql::statement(
+        "UPDATE tasks SET progress_count = progress_count + 1
+         WHERE id = $1 AND chatroom_id = $2 AND role = $3 AND delivery = $4 AND ($5 = '' OR holder_agent = $5)
+           AND state = 'in_progress' AND progress_count < $6
+         RETURNING *",
+    );
+    written(tx, bind_fence(statement, fence).bind(limit)).await
+}
+
+/// The task that a role holds.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_held(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str) -> Result<Option<Row>> {
+    let statement = sql::statement(
+        "SELECT * FROM tasks WHERE chatroom_id = $1 AND role = $2 AND state IN ('acknowledged', 'in_progress')",
+    )
+    .bind(chatroom_id.0.clone())
+    .bind(role.to_owned());
+    sql::one(tx, statement).await?.as_ref().map(read).transpose()
+}
+
+/// How many tasks of a role have not ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_open_of_role(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str) -> Result<i64> {
+    let statement = sql::statement(
+        "SELECT COUNT(*) AS open FROM tasks
+         WHERE chatroom_id = $1 AND role = $2 AND state IN ('pending', 'acknowledged', 'in_progress')",
+    )
+    .bind(chatroom_id.0.clone())
+    .bind(role.to_owned());
+    sql::one(tx, statement).await?.map_or(Ok(0), |row| sql::int(&row, "open"))
+}
+
+/// Moves the tasks of a role that have not ended into the queue of another, at the place of their messages; whoever held one is
+/// fenced off. Gives them in that order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn move_to_role(
+    tx: &mut Tx,
+    chatroom_id: &ChatroomId,
+    role: &str,
+    to: &str,
+    now: UnixMs,
+) -> Result<Vec<TaskId>> {
+    let statement = sql::statement(
+        "UPDATE tasks SET role = $3, state = 'pending', confirmed = 0, holder_waiter = NULL, holder_agent = NULL,
+                handed_at = NULL, confirmed_at = NULL, started_at = NULL, updated_at = $4
+         WHERE chatroom_id = $1 AND role = $2 AND state IN ('pending', 'acknowledged', 'in_progress')
+         RETURNING id, position",
+    )
+    .bind(chatroom_id.0.clone())
+    .bind(role.to_owned())
+    .bind(to.to_owned())
+    .bind(now.0);
+    of_role(tx, chatroom_id, statement).await
+}
+
+/// Cancels the tasks of a role that have not ended. Gives them in the order of the queue.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cancel_of_role(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str, now: UnixMs) -> Result<Vec<TaskId>> {
+    let statement = sql::statement(
+        "UPDATE tasks SET state = 'cancelled', ended_at = $3, updated_at = $3
+         WHERE chatroom_id = $1 AND role = $2 AND state IN ('pending', 'acknowledged', 'in_progress')
+         RETURNING id, position",
+    )
+    .bind(chatroom_id.0.clone())
+    .bind(role.to_owned())
+    .bind(now.0);
+    of_role(tx, chatroom_id, statement).await
 }
 
 /// Puts an unconfirmed hand-over back into the queue, by its holder's word that it reached nobody.
@@ -251,7 +361,8 @@ pub async fn confirm(
 /// When the database fails.
 pub async fn give_back(tx: &mut Tx, fence: &Fence<'_>, now: UnixMs) -> Result<Option<Row>> {
     let statement = sql::statement(
-        "UPDATE tasks SET state = 'pending', holder_waiter = NULL, holder_agent = NULL, handed_at = NULL, updated_at = $6
+        "UPDATE tasks SET state = 'pending', holder_waiter = NULL, holder_agent = NULL, handed_at = NULL,
+                confirmed_at = NULL, started_at = NULL, updated_at = $6
          WHERE id = $1 AND chatroom_id = $2 AND role = $3 AND delivery = $4 AND ($5 = '' OR holder_agent = $5)
            AND state = 'acknowledged' AND confirmed = 0
          RETURNING *",
@@ -265,7 +376,8 @@ pub async fn give_back(tx: &mut Tx, fence: &Fence<'_>, now: UnixMs) -> Result<Op
 /// When the database fails.
 pub async fn start(tx: &mut Tx, fence: &Fence<'_>, now: UnixMs) -> Result<Option<Row>> {
     let statement = sql::statement(
-        "UPDATE tasks SET state = 'in_progress', confirmed = 1, updated_at = $6
+        "UPDATE tasks SET state = 'in_progress', confirmed = 1, confirmed_at = COALESCE(confirmed_at, $6), started_at = $6,
+                updated_at = $6
          WHERE id = $1 AND chatroom_id = $2 AND role = $3 AND delivery = $4 AND ($5 = '' OR holder_agent = $5)
            AND (state = 'acknowledged' OR (state = 'pending' AND holder_waiter IS NOT NULL))
          RETURNING *",
@@ -286,6 +398,7 @@ pub async fn finish(
 ) -> Result<Option<Row>> {
     let statement = sql::statement(
         "UPDATE tasks SET state = 'completed', confirmed = 1, ended_delivery = delivery, updated_at = $6,
+                confirmed_at = COALESCE(confirmed_at, $6), started_at = COALESCE(started_at, $6), ended_at = $6,
                 next_message_id = $7, next_task_id = $8
          WHERE id = $1 AND chatroom_id = $2 AND role = $3 AND delivery = $4 AND ($5 = '' OR holder_agent = $5)
            AND (state IN ('acknowledged', 'in_progress') OR (state = 'pending' AND holder_waiter IS NOT NULL))
@@ -305,7 +418,7 @@ pub async fn finish(
 pub async fn requeue(tx: &mut Tx, user_id: &UserId, id: &TaskId, now: UnixMs) -> Result<Option<Row>> {
     let statement = sql::statement(
         "UPDATE tasks SET state = 'pending', confirmed = 0, holder_waiter = NULL, holder_agent = NULL, handed_at = NULL,
-                updated_at = $3
+                confirmed_at = NULL, started_at = NULL, updated_at = $3
          WHERE id = $1 AND chatroom_id IN (SELECT id FROM chatrooms WHERE user_id = $2)
            AND (state IN ('acknowledged', 'in_progress') OR (state = 'pending' AND holder_waiter IS NOT NULL))
          RETURNING *",
@@ -322,7 +435,7 @@ pub async fn requeue(tx: &mut Tx, user_id: &UserId, id: &TaskId, now: UnixMs) ->
 /// When the database fails.
 pub async fn cancel(tx: &mut Tx, user_id: &UserId, id: &TaskId, now: UnixMs) -> Result<Option<Row>> {
     let statement = sql::statement(
-        "UPDATE tasks SET state = 'cancelled', updated_at = $3
+        "UPDATE tasks SET state = 'cancelled', ended_at = $3, updated_at = $3
          WHERE id = $1 AND chatroom_id IN (SELECT id FROM chatrooms WHERE user_id = $2)
            AND state IN ('pending', 'acknowledged', 'in_progress')
          RETURNING *",
@@ -340,7 +453,7 @@ pub async fn cancel(tx: &mut Tx, user_id: &UserId, id: &TaskId, now: UnixMs) -> 
 pub async fn release_of_agent(tx: &mut Tx, agent_id: &AgentId, now: UnixMs) -> Result<u64> {
     let statement = sql::statement(
         "UPDATE tasks SET state = 'pending', confirmed = 0, holder_waiter = NULL, holder_agent = NULL, handed_at = NULL,
-                updated_at = $2
+                confirmed_at = NULL, started_at = NULL, updated_at = $2
          WHERE holder_agent = $1 AND state IN ('acknowledged', 'in_progress') RETURNING chatroom_id",
     )
     .bind(agent_id.0.clone())
@@ -383,6 +496,18 @@ fn bind_fence(statement: sql::Statement, fence: &Fence<'_>) -> sql::Statement {
         .bind(fence.role.to_owned())
         .bind(fence.delivery)
         .bind(fence.agent_id.map_or_else(String::new, |id| id.0.clone()))
+}
+
+async fn of_role(tx: &mut Tx, chatroom_id: &ChatroomId, statement: sql::Statement) -> Result<Vec<TaskId>> {
+    let mut tasks = Vec::new();
+    for row in sql::all(tx, statement).await? {
+        tasks.push((sql::int(&row, "position")?, TaskId(sql::text(&row, "id")?)));
+    }
+    if !tasks.is_empty() {
+        tx.wake(Topic::Tasks(chatroom_id.clone()));
+    }
+    tasks.sort();
+    Ok(tasks.into_iter().map(|(_, id)| id).collect())
 }
 
 async fn written(tx: &mut Tx, statement: sql::Statement) -> Result<Option<Row>> {

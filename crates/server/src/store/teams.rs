@@ -33,3 +33,27 @@ pub async fn list(tx: &mut Tx, user_id: &UserId) -> Result<Vec<Team>> {
         sql::statement("SELECT definition FROM teams WHERE user_id = $1 ORDER BY name").bind(user_id.0.clone());
     sql::all(tx, statement).await?.iter().map(|row| sql::json(row, "definition")).collect()
 }
+
+/// How many teams of their own a user has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count(tx: &mut Tx, user_id: &UserId) -> Result<i64> {
+    let statement = sql::statement("SELECT COUNT(*) AS own FROM teams WHERE user_id = $1").bind(user_id.0.clone());
+    sql::one(tx, statement).await?.map_or(Ok(0), |row| sql::int(&row, "own"))
+}
+
+/// Removes a team. Tells whether there was one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete(tx: &mut Tx, user_id: &UserId, name: &str) -> Result<bool> {
+    let statement = sql::statement("DELETE FROM teams WHERE user_id = $1 AND name = $2")
+        .bind(user_id.0.clone())
+        .bind(name.to_owned());
+    let deleted = sql::execute(tx, statement).await? == 1;
+    if deleted {
+        tx.wake(Topic::Chatrooms(user_id.clone()));
+    }
+    Ok(deleted)
+}

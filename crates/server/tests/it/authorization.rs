@@ -25,6 +25,7 @@ struct World {
     claimed: Value,
     epoch: Value,
     task: Value,
+    item: Value,
     message_count: i64,
 }
 
@@ -69,6 +70,9 @@ impl World {
         let sent = server.ok("messages.send", json!({"chatroomId": room, "role": "builder", "content": "work"})).await;
         let role = json!({"chatroomId": room, "role": "builder", "waiterId": WAITER});
         as_caller(&server, &agent, "participants.join", role.clone()).await;
+        let item = server.ok("backlog.add", json!({"chatroomId": room, "content": "some day"})).await["itemId"].clone();
+        server.ok("artifacts.put", json!({"chatroomId": room, "name": "plan.md", "content": "plan"})).await;
+        server.ok("teams.upsert", own_team("mine")).await;
         let mut world = Self {
             server,
             bob,
@@ -81,6 +85,7 @@ impl World {
             claimed,
             epoch,
             task: sent["taskId"].clone(),
+            item,
             message_count: 1,
         };
         world.message_count =
@@ -96,7 +101,7 @@ impl World {
 
     /// Arguments of a function that its rightful caller may use in this world.
     fn args(&self, name: &str) -> Option<Value> {
-        let (room, task, epoch) = (&self.room, &self.task, &self.epoch);
+        let (room, task, item, epoch) = (&self.room, &self.task, &self.item, &self.epoch);
         let slot = json!({"chatroomId": room, "role": "builder"});
         let held = json!({"chatroomId": room, "role": "builder", "taskId": task, "delivery": 1});
         Some(match name {
@@ -104,6 +109,21 @@ impl World {
             "agents.get" => json!({"agentId": self.agent_id}),
             "agents.reportExited" => json!({"machineId": MACHINE, "agents": [
                 {"agentId": self.agent_id, "fact": "exited", "exit": {"how": "code", "code": 0}, "exitedAt": 1}]}),
+            "artifacts.put" => json!({"chatroomId": room, "role": "builder", "name": "plan.md", "content": "new"}),
+            "artifacts.get" | "artifacts.remove" => json!({"chatroomId": room, "name": "plan.md"}),
+            "artifacts.list" | "backlog.list" | "contexts.list" => json!({"chatroomId": room}),
+            "backlog.add" => json!({"chatroomId": room, "role": "builder", "content": "one more"}),
+            "backlog.start" => json!({"chatroomId": room, "role": "builder", "itemId": item, "targetRole": "planner"}),
+            "backlog.complete" | "backlog.remove" => json!({"chatroomId": room, "itemId": item}),
+            "chatrooms.updateTeam" => json!({"chatroomId": room, "team": "squad"}),
+            "contexts.read" => slot,
+            "contexts.create" => json!({"chatroomId": room, "role": "builder", "title": "t", "content": "c"}),
+            "messages.reportProgress" => {
+                json!({"chatroomId": room, "role": "builder", "taskId": task, "delivery": 1, "content": "half"})
+            }
+            "messages.markSeen" => json!({"chatroomId": room, "upTo": 1}),
+            "teams.upsert" => own_team("another"),
+            "teams.remove" => json!({"name": "mine"}),
             "auth.startDeviceLogin" => json!({"machineName": "m"}),
             "auth.pollDeviceLogin" => json!({"deviceCode": "none"}),
             "auth.getDeviceLogin" | "auth.approveDeviceLogin" | "auth.denyDeviceLogin" => json!({"userCode": "none"}),
@@ -216,6 +236,7 @@ const OWN_THINGS: &[&str] = &[
     "machines.listMachines",
     "teams.list",
     "teams.get",
+    "teams.upsert",
     "agents.list",
 ];
 
@@ -229,7 +250,13 @@ const NAMES_NOTHING: &[&str] = &[
 ];
 
 /// Functions that work on a task which somebody holds.
-const ON_A_HELD_TASK: &[&str] = &["tasks.giveBack", "tasks.start", "tasks.complete", "tasks.handoff", "tasks.requeue"];
+const ON_A_HELD_TASK: &[&str] =
+    &["tasks.giveBack", "tasks.start", "tasks.complete", "tasks.handoff", "tasks.requeue", "messages.reportProgress"];
+
+fn own_team(name: &str) -> Value {
+    let role = json!({"name": "writer", "title": "Writer", "instructions": "Write.", "handsTo": ["user"]});
+    json!({"name": name, "entryRole": "writer", "roles": [role]})
+}
 
 #[tokio::test]
 async fn nobody_but_the_rightful_caller_gets_an_answer_or_changes_a_row() {
@@ -328,13 +355,30 @@ async fn an_agent_cannot_send_commands_or_see_other_rooms_and_roles() {
         "tasks.complete",
         "tasks.handoff",
         "tasks.confirm",
+        "contexts.read",
+        "messages.getInitPrompt",
     ] {
         for args in [role(&other, "builder"), role(&world.room, "planner")] {
             let (status, body) = world.server.run(name, args, agent).await;
             assert_eq!((status, &body["errorData"]["code"]), (404, &json!("not_found")), "{name}: {body}");
         }
     }
-    for name in ["chatrooms.get", "messages.list", "tasks.list"] {
+    for (room, role) in [(&other, "builder"), (&world.room, "planner")] {
+        for (name, more) in [
+            ("messages.reportProgress", json!({"taskId": world.task, "delivery": 1, "content": "x"})),
+            ("artifacts.put", json!({"name": "x.md", "content": "x"})),
+            ("backlog.add", json!({"content": "x"})),
+            ("backlog.complete", json!({"itemId": world.item})),
+            ("contexts.create", json!({"title": "x", "content": "x"})),
+        ] {
+            let mut args = more;
+            args["chatroomId"] = room.clone();
+            args["role"] = json!(role);
+            let (status, body) = world.server.run(name, args, agent).await;
+            assert_eq!((status, &body["errorData"]["code"]), (404, &json!("not_found")), "{name}: {body}");
+        }
+    }
+    for name in ["chatrooms.get", "messages.list", "tasks.list", "artifacts.list", "backlog.list", "contexts.list"] {
         let (status, _) = world.server.run(name, json!({"chatroomId": other}), agent).await;
         assert_eq!(status, 404, "{name}");
     }

@@ -22,6 +22,7 @@ super::cases! {
     a_stop_that_did_not_happen_is_taken_back_while_the_role_is_free: ["agents::resume", "agents::list_of_role"];
     an_agent_given_up_comes_back_while_the_role_is_free: ["agents::revive", "agents::set_exited"];
     a_role_is_resumed_or_started_anew_but_not_both: ["agents::resume", "agents::insert"];
+    an_agent_keeps_the_version_of_its_prompt: ["agents::set_prompt_version"];
     being_heard_wakes_nobody: ["agents::set_heard"];
     the_open_agents_of_a_machine_come_with_their_room_and_start: ["agents::list_open"];
     ended_agents_are_forgotten: ["agents::delete_old"];
@@ -298,4 +299,14 @@ async fn ended_agents_are_forgotten(world: Arc<World>) {
     assert_eq!(forget(NOW + KEPT_MS + 1).await, 1);
     assert_eq!(world.read(async |tx| agents::find(tx, &place.ada, &ended).await).await, None);
     assert_eq!(place.state(&world, &running).await.name(), "starting");
+}
+
+async fn an_agent_keeps_the_version_of_its_prompt(world: Arc<World>) {
+    let place = Place::new(&world).await;
+    let id = place.start(&world).await;
+    assert_eq!(place.get(&world, &id).await.agent.prompt_version, None);
+    let waker = world.watch(&[Topic::Chatroom(place.room.clone())]);
+    world.write(async |tx| agents::set_prompt_version(tx, &id, "7").await).await;
+    assert!(!waker.take().is_empty());
+    assert_eq!(place.get(&world, &id).await.agent.prompt_version.as_deref(), Some("7"));
 }

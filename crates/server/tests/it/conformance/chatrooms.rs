@@ -7,6 +7,7 @@ use std::sync::Arc;
 super::cases! {
     a_room_is_found_by_its_owner_only: ["chatrooms::insert", "chatrooms::find", "chatrooms::list"];
     an_archived_room_is_found_but_not_listed: ["chatrooms::archive", "chatrooms::list", "chatrooms::count"];
+    a_room_gets_another_team_from_its_owner: ["chatrooms::set_team", "chatrooms::find"];
     a_room_is_archived_once: ["chatrooms::archive"];
 }
 
@@ -45,4 +46,18 @@ async fn a_room_is_archived_once(world: Arc<World>) {
     let ada = world.user("Ada").await;
     let id = world.room(&ada).await.chatroom_id;
     world.race_is_won_once(async |tx| chatrooms::archive(tx, &ada, &id, NOW).await).await;
+}
+
+async fn a_room_gets_another_team_from_its_owner(world: Arc<World>) {
+    let (ada, bob) = (world.user("Ada").await, world.user("Bob").await);
+    let room = world.room(&ada).await;
+    let mut team = room.team.clone();
+    team.roles.remove(1);
+    let id = &room.chatroom_id;
+    let waker = world.watch(&[Topic::Chatroom(id.clone())]);
+    assert!(!world.write(async |tx| chatrooms::set_team(tx, &bob, id, &team).await).await);
+    assert!(waker.take().is_empty());
+    assert!(world.write(async |tx| chatrooms::set_team(tx, &ada, id, &team).await).await);
+    assert!(!waker.take().is_empty());
+    assert_eq!(world.read(async |tx| chatrooms::find(tx, &ada, id).await).await.unwrap().team, team);
 }

@@ -8,9 +8,12 @@ mod world;
 
 mod agent_configs;
 mod agents;
+mod artifacts;
 mod audit;
+mod backlog;
 mod chatrooms;
 mod commands;
+mod contexts;
 mod credentials;
 mod daemon_sessions;
 mod device_logins;
@@ -53,9 +56,12 @@ use cases;
 const PROVED: &[&[&str]] = &[
     agent_configs::PROVED,
     agents::PROVED,
+    artifacts::PROVED,
     audit::PROVED,
+    backlog::PROVED,
     chatrooms::PROVED,
     commands::PROVED,
+    contexts::PROVED,
     credentials::PROVED,
     daemon_sessions::PROVED,
     device_logins::PROVED,

@@ -14,6 +14,7 @@ super::cases! {
         "participants::set_waiting", "participants::set_gone", "participants::list",
     ];
     only_the_current_waiter_of_the_owner_waits: ["participants::set_waiting"];
+    the_waiter_of_a_removed_role_stays_out: ["participants::supersede", "participants::list"];
     an_ended_agent_waits_no_more: ["participants::clear_of_agent"];
     what_a_dead_server_held_waits_no_more: ["participants::set_gone_of_replicas", "participants::set_gone_all"];
 }
@@ -182,4 +183,23 @@ async fn what_a_dead_server_held_waits_no_more(world: Arc<World>) {
     assert_eq!(world.write(async |tx| participants::set_gone_all(tx, NOW + 3).await).await, 1);
     let one = only(&world, &room).await;
     assert_eq!((one.waiting, one.since), (false, NOW + 3));
+}
+
+async fn the_waiter_of_a_removed_role_stays_out(world: Arc<World>) {
+    let ada = world.user("Ada").await;
+    let room = world.room(&ada).await.chatroom_id;
+    let supersede = async || world.write(async |tx| participants::supersede(tx, &room, "builder", NOW + 1).await).await;
+    assert!(!supersede().await);
+    join(&world, &room, "builder", &waiter("a", Some("agent")), NOW).await;
+    wait(&world, &ada, &room, "a", &SOCKET, NOW).await;
+    let waker = world.watch(&[Topic::Tasks(room.clone())]);
+    assert!(supersede().await);
+    assert!(!waker.take().is_empty());
+    assert!(!supersede().await);
+    assert!(world.read(async |tx| participants::list(tx, &room).await).await.is_empty());
+    assert!(!wait(&world, &ada, &room, "a", &SOCKET, NOW + 2).await);
+    // The role comes back: its old waiter does not.
+    assert_eq!(join(&world, &room, "builder", &waiter("a", Some("agent")), NOW + 3).await, Joining::Superseded);
+    assert_eq!(join(&world, &room, "builder", &waiter("b", None), NOW + 3).await, Joining::Joined);
+    assert_eq!(only(&world, &room).await.since, NOW + 3);
 }

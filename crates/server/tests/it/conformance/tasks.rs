@@ -17,6 +17,11 @@ super::cases! {
     a_task_starts_once_and_only_for_the_newest_hand_over: ["tasks::start"];
     a_task_is_finished_once: ["tasks::finish"];
     an_agent_writes_only_to_what_was_handed_to_it: ["tasks::start", "tasks::finish", "tasks::give_back"];
+    a_first_sign_of_work_starts_the_held_task: ["tasks::mark_worked", "tasks::find_held"];
+    progress_is_counted_while_work_goes_on_and_up_to_a_limit: ["tasks::count_progress"];
+    tasks_of_a_removed_role_are_moved_or_cancelled: [
+        "tasks::move_to_role", "tasks::cancel_of_role", "tasks::count_open_of_role",
+    ];
     the_owner_puts_back_and_cancels: ["tasks::requeue", "tasks::cancel"];
     an_ended_agent_lets_go: ["tasks::release_of_agent"];
     an_unconfirmed_hand_over_runs_out_but_a_late_answer_counts: [
@@ -135,7 +140,7 @@ async fn a_task_is_claimed_once(world: Arc<World>) {
 async fn a_hand_over_is_confirmed_by_whom_it_reached(world: Arc<World>) {
     let desk = Desk::new(&world).await;
     let confirm = async |agent: Option<&AgentId>| {
-        world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", agent).await).await.is_some()
+        world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", agent, NOW).await).await.is_some()
     };
     assert!(!confirm(None).await, "nothing was handed over");
     desk.claim(&world, "a", None).await;
@@ -160,7 +165,7 @@ async fn only_an_unconfirmed_hand_over_is_given_back(world: Arc<World>) {
     assert_eq!((row.task.state, row.task.delivery, row.holder_waiter), (TaskState::Pending, 1, None));
     assert_eq!(world.write(async |tx| tasks::start(tx, &desk.fence(1), NOW).await).await, None);
     desk.claim(&world, "a", None).await;
-    world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", None).await).await;
+    world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", None, NOW).await).await;
     assert_eq!(give_back(2).await, None);
     assert_eq!(desk.row(&world).await.task.state, TaskState::Acknowledged);
 }
@@ -239,7 +244,7 @@ async fn an_ended_agent_lets_go(world: Arc<World>) {
     let desk = Desk::new(&world).await;
     let agent = AgentId::from("agent");
     desk.claim(&world, "a", Some(&agent)).await;
-    world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", Some(&agent)).await).await;
+    world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", Some(&agent), NOW).await).await;
     let release =
         async |agent: &str| world.write(async |tx| tasks::release_of_agent(tx, &agent.into(), NOW).await).await;
     assert_eq!(release("other").await, 0);
@@ -266,11 +271,85 @@ async fn an_unconfirmed_hand_over_runs_out_but_a_late_answer_counts(world: Arc<W
     // Nobody else was handed it: the late start counts.
     assert!(world.write(async |tx| tasks::start(tx, &desk.fence(1), NOW).await).await.is_some());
     desk.claim(&world, "b", None).await;
-    world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", None).await).await;
+    world.write(async |tx| tasks::confirm(tx, &desk.room, "builder", None, NOW).await).await;
     assert_eq!(expire(NOW + 9 * CONFIRM_MS).await, 0, "what was confirmed does not run out");
     // Handed to somebody else: the late end does not count.
     desk.claim(&world, "c", None).await;
     assert_eq!(expire(NOW + CONFIRM_MS).await, 1);
     assert_eq!(world.write(async |tx| tasks::finish(tx, &desk.fence(2), None, None, NOW).await).await, None);
     assert!(world.write(async |tx| tasks::finish(tx, &desk.fence(3), None, None, NOW).await).await.is_some());
+}
+
+async fn a_first_sign_of_work_starts_the_held_task(world: Arc<World>) {
+    let desk = Desk::new(&world).await;
+    let worked = async |agent: Option<&AgentId>, at| {
+        world.write(async |tx| tasks::mark_worked(tx, &desk.room, "builder", agent, at).await).await.is_some()
+    };
+    let held = async |role: &str| world.read(async |tx| tasks::find_held(tx, &desk.room, role).await).await;
+    assert!(!worked(None, NOW).await);
+    assert_eq!(held("builder").await, None);
+    let claimed = desk.claim(&world, "a", None).await;
+    assert_eq!(held("builder").await, Some(claimed));
+    assert_eq!(held("planner").await, None);
+    // The word of an agent that it was not handed to is not the holder's.
+    assert!(!worked(Some(&"agent".into()), NOW + 1).await);
+    let waker = world.watch(&[Topic::Tasks(desk.room.clone())]);
+    assert!(worked(None, NOW + 1).await);
+    assert!(!waker.take().is_empty());
+    assert!(!worked(None, NOW + 2).await);
+    let row = held("builder").await.unwrap();
+    assert_eq!((row.task.state, row.task.confirmed, row.task.updated_at), (TaskState::InProgress, true, NOW + 1));
+}
+
+async fn progress_is_counted_while_work_goes_on_and_up_to_a_limit(world: Arc<World>) {
+    let desk = Desk::new(&world).await;
+    let note = async |delivery| {
+        world.write(async |tx| tasks::count_progress(tx, &desk.fence(delivery), 3).await).await.is_some()
+    };
+    desk.claim(&world, "a", None).await;
+    assert!(!note(1).await, "work has not begun");
+    world.write(async |tx| tasks::start(tx, &desk.fence(1), NOW).await).await.unwrap();
+    assert!(!note(2).await);
+    assert!(note(1).await);
+    let both = world.race(async |tx| tasks::count_progress(tx, &desk.fence(1), 2).await).await;
+    assert_eq!(both.iter().flatten().count(), 1);
+    assert!(note(1).await);
+    assert!(!note(1).await);
+    world.write(async |tx| tasks::finish(tx, &desk.fence(1), None, None, NOW).await).await.unwrap();
+    assert!(!note(1).await);
+}
+
+async fn tasks_of_a_removed_role_are_moved_or_cancelled(world: Arc<World>) {
+    let desk = Desk::new(&world).await;
+    let planned = world.task(&desk.user, &desk.room, "planner", "planned").await;
+    let second = world.task(&desk.user, &desk.room, "builder", "second").await;
+    let ended = world.task(&desk.user, &desk.room, "builder", "ended").await;
+    world.write(async |tx| tasks::cancel(tx, &desk.user, &ended, NOW).await).await.unwrap();
+    desk.claim(&world, "a", None).await;
+    world.write(async |tx| tasks::start(tx, &desk.fence(1), NOW).await).await.unwrap();
+    let open = async |role: &str| world.read(async |tx| tasks::count_open_of_role(tx, &desk.room, role).await).await;
+    assert_eq!((open("builder").await, open("planner").await), (2, 1));
+    let waker = world.watch(&[Topic::Tasks(desk.room.clone())]);
+    let moved = world.write(async |tx| tasks::move_to_role(tx, &desk.room, "builder", "planner", NOW + 1).await).await;
+    assert_eq!(moved, [desk.task.clone(), second.clone()]);
+    assert!(!waker.take().is_empty());
+    assert!(
+        world.write(async |tx| tasks::move_to_role(tx, &desk.room, "builder", "planner", NOW).await).await.is_empty()
+    );
+    assert!(waker.take().is_empty());
+    let row = desk.row(&world).await;
+    assert_eq!((row.task.role.as_str(), row.task.state, row.task.delivery), ("planner", TaskState::Pending, 1));
+    assert_eq!((row.holder_waiter, row.task.confirmed), (None, false));
+    // Whoever held it is fenced off, whichever role it names.
+    let mut late = desk.fence(1);
+    late.role = "planner";
+    assert_eq!(world.write(async |tx| tasks::finish(tx, &late, None, None, NOW).await).await, None);
+    // They stand where their messages stand.
+    let queue = world.read(async |tx| tasks::list(tx, &desk.room, None, Some("planner"), 9).await).await;
+    let queue: Vec<TaskId> = queue.into_iter().map(|task| task.task_id).collect();
+    assert_eq!(queue, [desk.task.clone(), planned.clone(), second.clone()]);
+    let cancelled = world.write(async |tx| tasks::cancel_of_role(tx, &desk.room, "planner", NOW + 2).await).await;
+    assert_eq!(cancelled, [desk.task.clone(), planned, second]);
+    assert_eq!((open("builder").await, open("planner").await), (0, 0));
+    assert_eq!(desk.row(&world).await.task.state, TaskState::Cancelled);
 }

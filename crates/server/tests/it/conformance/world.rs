@@ -145,6 +145,7 @@ impl World {
             model: None,
             working_dir: "/".to_owned(),
             command_id: secret::new_id(),
+            prompt_version: None,
             state: AgentState::Starting { since: NOW },
             created_at: NOW,
             heard_at: None,
@@ -166,6 +167,7 @@ impl World {
                 target_role: role,
                 content,
                 task_id: Some(&task_id),
+                artifacts: &[],
             };
             let position = messages::insert(tx, user_id, &message, true, NOW).await?.unwrap();
             let task = NewTask {
