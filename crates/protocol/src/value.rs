@@ -116,11 +116,11 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn integers_leave_with_a_decimal_point() {
+    fn integers_leave_with_a_decimal_point_unless_a_person_reads_them() {
         let plain = json!({"a": [5, -1, 0.5]});
         assert_eq!(encode(plain.clone()).to_string(), r#"{"a":[5.0,-1.0,0.5]}"#);
         assert_eq!(to_encoded(&plain).unwrap().to_string(), r#"{"a":[5.0,-1.0,0.5]}"#);
-        assert_eq!(to_clean(&plain).unwrap().to_string(), r#"{"a":[5.0,-1.0,0.5]}"#);
+        assert_eq!(to_clean(&plain).unwrap().to_string(), r#"{"a":[5,-1,0.5]}"#);
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl ConvexValue {
         read(json, &|number| number.as_f64().map(Self::Float64), &Self::from_clean)
     }
 
-    /// The clean form: int64 as a decimal text, bytes as base64 text, special floats as words.
+    /// The clean form, for scripts and people: int64 as a decimal text, bytes as base64 text, special floats as words, whole
+    /// numbers without a decimal point.
     ///
     /// # Errors
     /// A field name that is not allowed.
@@ -102,6 +103,9 @@ impl ConvexValue {
             Self::Float64(float) if float.is_nan() => Ok("NaN".into()),
             Self::Float64(float) if float.is_infinite() => {
                 Ok(if *float > 0.0 { "Infinity" } else { "-Infinity" }.into())
+            }
+            Self::Float64(float) if !is_special(*float) && integral(*float).is_some() => {
+                Ok(integral(*float).map_or(Value::Null, Value::from))
             }
             Self::Bytes(bytes) => Ok(Value::String(STANDARD.encode(bytes))),
             other => other.write(&Self::to_clean),
