@@ -13,6 +13,7 @@ mod audit;
 mod backlog;
 mod chatrooms;
 mod commands;
+mod commit_clock;
 mod contexts;
 mod credentials;
 mod daemon_sessions;
@@ -61,6 +62,7 @@ const PROVED: &[&[&str]] = &[
     backlog::PROVED,
     chatrooms::PROVED,
     commands::PROVED,
+    commit_clock::PROVED,
     contexts::PROVED,
     credentials::PROVED,
     daemon_sessions::PROVED,

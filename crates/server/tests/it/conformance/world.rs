@@ -100,7 +100,7 @@ impl World {
     /// What the writes of the first pool wake, from now on.
     pub(crate) fn watch(&self, topics: &[Topic]) -> Arc<Waker> {
         let waker = Arc::new(Waker::default());
-        topics.iter().for_each(|topic| self.hub.watch(topic, &waker));
+        topics.iter().for_each(|topic| drop(self.hub.watch(topic, &waker)));
         waker
     }
 
