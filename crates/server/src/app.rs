@@ -10,6 +10,7 @@ use chatroom_protocol::sync::SyncTs;
 use chatroom_protocol::{Kind, Refusal, UnixMs};
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -32,6 +33,10 @@ pub struct App {
     pub polls: crate::limit::Polls,
     /// The commit clock of the live channel.
     pub commits: crate::sync::CommitClock,
+    /// What sockets read together.
+    pub snapshots: crate::sync::snapshots::Snapshots,
+    /// How often a socket reads everything again in case a wake was lost, in milliseconds (give or take a fifth).
+    pub fallback_ms: AtomicU64,
     /// Tells the reconciler that a deadline was set that may be the next.
     pub deadline_set: Notify,
     last_used: Mutex<HashMap<CredentialId, UnixMs>>,
@@ -55,6 +60,8 @@ impl App {
             guesses: crate::limit::Guesses::default(),
             polls: crate::limit::Polls::default(),
             commits: crate::sync::CommitClock::default(),
+            snapshots: crate::sync::snapshots::Snapshots::default(),
+            fallback_ms: AtomicU64::new(30_000),
             deadline_set: Notify::new(),
             last_used: Mutex::new(HashMap::new()),
             issued: Mutex::new(VecDeque::new()),
@@ -67,12 +74,20 @@ impl App {
     /// When the database does not answer.
     pub async fn caller(&self, token: &str) -> crate::store::Result<Caller> {
         let now = clock::now();
-        let mut tx = self.store.read().await?;
-        let caller = credentials::find_caller(&mut tx, &secret::hash(token), now).await?;
+        let caller = self.still_caller(token).await?;
         if let Some(id) = caller.credential_id() {
             self.last_used.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), now);
         }
         Ok(caller)
+    }
+
+    /// The same, for a look that is no use of the credential.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn still_caller(&self, token: &str) -> crate::store::Result<Caller> {
+        let mut tx = self.store.read().await?;
+        credentials::find_caller(&mut tx, &secret::hash(token), clock::now()).await
     }
 
     /// Takes when which credential was last used, to be written down now and then.

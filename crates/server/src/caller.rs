@@ -82,6 +82,19 @@ impl Caller {
         }
     }
 
+    /// The same caller, by whichever credential: no answer of a query depends on that.
+    #[must_use]
+    pub fn without_credential(&self) -> Self {
+        let mut caller = self.clone();
+        match &mut caller {
+            Self::Public => {}
+            Self::User { credential_id, .. }
+            | Self::Machine { credential_id, .. }
+            | Self::Agent { credential_id, .. } => *credential_id = CredentialId(String::new()),
+        }
+        caller
+    }
+
     /// A machine may speak of itself only; everybody else passes (ownership is for the store's `WHERE`).
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What a query has at hand: one snapshot, the caller, and no clock.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ pub struct Entry {
     pub args_schema: SchemaOf,
     /// The schema of the answer.
     pub output_schema: SchemaOf,
+    executions: AtomicU64,
     parse: fn(Value) -> Result<()>,
     code: Code,
 }
@@ -130,8 +132,17 @@ pub struct Request {
     pub address: Option<IpAddr>,
     /// The arguments as they came.
     pub args: Value,
-    /// For a mutation over the live channel: names the call for replays (session and request number).
-    pub replay_key: Option<String>,
+    /// For a mutation over the live channel.
+    pub replay_key: Option<SocketCall>,
+}
+
+/// What a mutation over the live channel has besides: it may come again after the socket broke, and other messages go on.
+#[derive(Clone, Debug)]
+pub struct SocketCall {
+    /// Names the call for replays: session and request number.
+    pub key: String,
+    /// Set before the commit begins: what is read from then on may hold the mutation's effects.
+    pub committing: Arc<AtomicBool>,
 }
 
 impl Registry {
@@ -182,6 +193,7 @@ impl Registry {
             args_schema: SchemaGenerator::subschema_for::<F::Args>,
             output_schema: SchemaGenerator::subschema_for::<F::Output>,
             parse: |args| typed::<F>(args).map(drop),
+            executions: AtomicU64::new(0),
             code,
         };
         let before = self.entries.insert(F::NAME, entry);
@@ -252,6 +264,12 @@ impl Entry {
         (self.parse)(args)
     }
 
+    /// How often it was run as a query.
+    #[must_use]
+    pub fn executions(&self) -> u64 {
+        self.executions.load(Ordering::Relaxed)
+    }
+
     /// What a query's answer to these arguments depends on.
     ///
     /// # Errors
@@ -279,7 +297,10 @@ impl Entry {
     pub async fn run_query(&self, cx: &mut QueryCx, args: Value) -> Result<Value> {
         self.admit(&cx.caller)?;
         match &self.code {
-            Code::Query { run, .. } => run(cx, args).await,
+            Code::Query { run, .. } => {
+                self.executions.fetch_add(1, Ordering::Relaxed);
+                run(cx, args).await
+            }
             Code::Mutation { .. } => Err(wrong_kind(self.name, "a mutation", "a query").into()),
         }
     }
@@ -294,7 +315,7 @@ impl Entry {
             return Err(wrong_kind(self.name, "a query", "a mutation").into());
         };
         let (args, key) = take_idempotency_key(request)?;
-        let args_hash = secret::hash(&args.to_string());
+        let args_hash = secret::hash(&value::canonical_text(&args));
         for attempt in 1.. {
             match self.attempt(app, request, run, &args, key.as_deref(), &args_hash).await {
                 Err(Fail::Store(error)) if error.is_retryable() && attempt < WRITE_ATTEMPTS => {
@@ -343,6 +364,9 @@ impl Entry {
         if let Some(key) = key {
             idempotency::insert(&mut cx.tx, &actor, self.name, key, args_hash, &answer, now).await?;
         }
+        if let Some(call) = &request.replay_key {
+            call.committing.store(true, Ordering::SeqCst);
+        }
         cx.tx.commit().await?;
         Ok(answer)
     }
@@ -353,7 +377,7 @@ fn take_idempotency_key(request: &Request) -> Result<(Value, Option<String>)> {
     let mut args = request.args.clone();
     let given = args.as_object_mut().and_then(|fields| fields.remove("idempotencyKey"));
     let key = match given {
-        None | Some(Value::Null) => request.replay_key.clone(),
+        None | Some(Value::Null) => request.replay_key.as_ref().map(|call| call.key.clone()),
         Some(Value::String(key)) if !key.is_empty() && key.len() <= 200 => Some(key),
         Some(_) => return Err(Refusal::bad_request("idempotencyKey is a text of 1 to 200 bytes").into()),
     };

@@ -7,7 +7,7 @@ use crate::http::{Guard, Web, parse_origin, router};
 use crate::live::{Hub, postgres};
 use crate::store::users::{self, User};
 use crate::store::{Backend, Store};
-use crate::{clock, reconcile, secret};
+use crate::{clock, reconcile, secret, sync};
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use std::net::SocketAddr;
@@ -81,6 +81,7 @@ impl Server {
         let public_url = public_url.trim_end_matches('/').to_owned();
         let app = Arc::new(App::new(store, hub, functions::registry(), replica, public_url));
         ensure_first_user(&app, &options.first_user).await.context("cannot make the first user")?;
+        sync::clock::resume(&app).await.context("cannot read the commit clock")?;
         reconcile::at_start(&app).await.context("cannot take note of the start")?;
         Ok(Self { app, listener, address, options, allowed_origins, _lock: lock })
     }
@@ -145,6 +146,7 @@ impl Server {
         if let (Backend::Postgres, Some(url)) = (self.app.store.backend(), self.options.database_url.clone()) {
             tasks.spawn(postgres::run(url, Arc::clone(&self.app.hub), shutdown.clone()));
         }
+        tasks.spawn(sync::clock::run(Arc::clone(&self.app), shutdown.clone()));
         tasks.spawn(reconcile::run(Arc::clone(&self.app), shutdown.clone()));
         let sockets = shutdown.child_token();
         let guard = Arc::new(Guard::new(&self.app.public_url, self.options.trust_proxy, self.allowed_origins));

@@ -7,6 +7,7 @@ pub mod postgres;
 use chatroom_protocol::id::{ChatroomId, CredentialId, MachineId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 
@@ -37,7 +38,7 @@ pub enum Topic {
 /// Collects the topics that were woken since it was last asked.
 #[derive(Debug, Default)]
 pub struct Waker {
-    woken: Mutex<HashSet<Topic>>,
+    woken: Mutex<HashSet<Arc<Topic>>>,
     notify: Notify,
 }
 
@@ -49,12 +50,12 @@ impl Waker {
 
     /// Takes what was woken.
     #[must_use]
-    pub fn take(&self) -> HashSet<Topic> {
+    pub fn take(&self) -> HashSet<Arc<Topic>> {
         std::mem::take(&mut self.woken.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn wake(&self, topic: &Topic) {
-        self.woken.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.clone());
+    fn wake(&self, topic: &Arc<Topic>) {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(topic));
         self.notify.notify_one();
     }
 }
@@ -63,7 +64,10 @@ impl Waker {
 #[derive(Debug)]
 pub struct Hub {
     replica: String,
-    watchers: Mutex<HashMap<Topic, Vec<Weak<Waker>>>>,
+    /// The watchers of each topic, sorted by their address: each stands there once.
+    watchers: Mutex<HashMap<Arc<Topic>, Vec<Weak<Waker>>>>,
+    generation: AtomicU64,
+    deaf: AtomicBool,
 }
 
 /// What one replica tells the others.
@@ -77,24 +81,35 @@ impl Hub {
     /// A hub for the replica of this name.
     #[must_use]
     pub fn new(replica: impl Into<String>) -> Self {
-        Self { replica: replica.into(), watchers: Mutex::new(HashMap::new()) }
+        Self {
+            replica: replica.into(),
+            watchers: Mutex::default(),
+            generation: AtomicU64::new(0),
+            deaf: AtomicBool::new(false),
+        }
     }
 
-    /// From now on, `waker` hears of `topic`. Watching twice is watching once.
-    pub fn watch(&self, topic: &Topic, waker: &Arc<Waker>) {
+    /// From now on, `waker` hears of `topic`. Watching twice is watching once. Gives the topic as it is kept here.
+    pub fn watch(&self, topic: &Topic, waker: &Arc<Waker>) -> Arc<Topic> {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        let list = watchers.entry(topic.clone()).or_default();
-        list.retain(|known| known.strong_count() > 0);
-        if !list.iter().any(|known| std::ptr::eq(known.as_ptr(), Arc::as_ptr(waker))) {
-            list.push(Arc::downgrade(waker));
+        let known = match watchers.get_key_value(topic) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::new(topic.clone()),
+        };
+        let list = watchers.entry(Arc::clone(&known)).or_default();
+        if let Err(place) = list.binary_search_by_key(&Arc::as_ptr(waker), Weak::as_ptr) {
+            list.insert(place, Arc::downgrade(waker));
         }
+        known
     }
 
     /// From now on, `waker` hears no more of `topic`.
     pub fn unwatch(&self, topic: &Topic, waker: &Arc<Waker>) {
         let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(list) = watchers.get_mut(topic) {
-            list.retain(|known| known.strong_count() > 0 && !std::ptr::eq(known.as_ptr(), Arc::as_ptr(waker)));
+            if let Ok(place) = list.binary_search_by_key(&Arc::as_ptr(waker), Weak::as_ptr) {
+                list.remove(place);
+            }
             if list.is_empty() {
                 watchers.remove(topic);
             }
@@ -103,18 +118,44 @@ impl Hub {
 
     /// Wakes the watchers of these topics in this process.
     pub fn wake(&self, topics: &[Topic]) {
-        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        if topics.is_empty() || self.deaf.load(Ordering::SeqCst) {
+            return;
+        }
+        // Before anybody wakes: whoever wakes must not take a snapshot of before for one of now.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
         for topic in topics {
-            for waker in watchers.get(topic).into_iter().flatten().filter_map(Weak::upgrade) {
-                waker.wake(topic);
-            }
+            let Some((topic, _)) = watchers.get_key_value(topic) else { continue };
+            let topic = Arc::clone(topic);
+            let Some(list) = watchers.get_mut(&topic) else { continue };
+            list.retain(|waker| {
+                waker.upgrade().is_some_and(|waker| {
+                    waker.wake(&topic);
+                    true
+                })
+            });
         }
     }
 
     /// Wakes every watcher of every topic: after wakes may have been lost.
     pub fn wake_all(&self) {
-        let topics: Vec<Topic> = self.watchers.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        let topics: Vec<Topic> = {
+            let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+            watchers.keys().map(|topic| Topic::clone(topic)).collect()
+        };
         self.wake(&topics);
+    }
+
+    /// How many times something was woken: while it stays the same, nothing that is watched has changed (as far as is known).
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// From now on, every wake is lost (or not any more): what the tests of the fallback are made of.
+    pub fn lose_wakes(&self, lose: bool) {
+        self.deaf.store(lose, Ordering::SeqCst);
     }
 
     /// The texts that tell other replicas of these topics, each short enough for one PostgreSQL notification (8000 bytes).
@@ -165,6 +206,23 @@ mod tests {
         hub.unwatch(&topic(), &waker);
         hub.wake(&[topic()]);
         assert!(waker.take().is_empty());
+    }
+
+    #[test]
+    fn each_of_many_watchers_hears_once_and_the_gone_are_forgotten() {
+        let hub = Hub::new("a");
+        let mut wakers: Vec<Arc<Waker>> = std::iter::repeat_with(Arc::default).take(100).collect();
+        for _ in 0..2 {
+            wakers.iter().for_each(|waker| drop(hub.watch(&topic(), waker)));
+        }
+        let gone = wakers.split_off(50);
+        gone.iter().take(25).for_each(|waker| hub.unwatch(&topic(), waker));
+        drop(gone);
+        let before = hub.generation();
+        hub.wake(&[topic()]);
+        assert!(hub.generation() > before);
+        assert!(wakers.iter().all(|waker| waker.take().len() == 1));
+        assert_eq!(hub.watchers.lock().unwrap()[&topic()].len(), 50);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod backlog;
 pub mod chatrooms;
 pub mod commands;
+pub mod commit_clock;
 pub mod contexts;
 pub mod credentials;
 pub mod daemon_sessions;
