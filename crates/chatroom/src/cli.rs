@@ -1,5 +1,12 @@
 //! The command line: every command, its arguments and its help. What a command does stands in `commands`.
 
+mod room;
+
+pub(crate) use room::{
+    Artifact, Backlog, BacklogItem, Mcp, RoleContext, Room, RoomRef, RoomStart, RoomStop, SetTeam, Team, TeamChange,
+    Watch,
+};
+
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,6 +70,19 @@ pub(crate) enum Command {
     TaskComplete(TaskRef),
     /// End a task and hand its work to another role or to `user`; the message is read from standard input.
     Handoff(Handoff),
+    /// Tell how the work on a task goes; the note is read from standard input (run by agents).
+    ReportProgress(TaskRef),
+    /// What a role needs to know now, and from where on the conversation counts.
+    #[command(subcommand)]
+    Context(RoleContext),
+    /// Markdown files of a room.
+    #[command(subcommand)]
+    Artifact(Artifact),
+    /// What is to be done in a room some day.
+    #[command(subcommand)]
+    Backlog(Backlog),
+    /// Serve the Model Context Protocol on standard input and output, for the agent of one role.
+    Mcp(Mcp),
     /// See the tasks of a room, put them back or cancel them.
     #[command(subcommand)]
     Task(Task),
@@ -338,43 +358,6 @@ pub(crate) struct AgentLogs {
     pub(crate) lines: usize,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Room {
-    /// Make a room.
-    Create {
-        /// Its name.
-        #[arg(long)]
-        name: String,
-        /// Its team; see `chatroom team list`.
-        #[arg(long)]
-        team: String,
-    },
-    /// List your rooms.
-    List,
-    /// Show a room: its team, who works in it and what stands in the queue.
-    Show(RoomRef),
-    /// Archive a room: it takes no more messages.
-    Archive(RoomRef),
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct RoomRef {
-    /// The room.
-    #[arg(long, value_name = "ID")]
-    pub(crate) chatroom_id: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Team {
-    /// List teams.
-    List,
-    /// Show the roles of a team.
-    Show {
-        /// Its name.
-        name: String,
-    },
-}
-
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Send {
     /// The room.
@@ -383,6 +366,9 @@ pub(crate) struct Send {
     /// To which role; by default the team's entry role.
     #[arg(long)]
     pub(crate) role: Option<String>,
+    /// An artifact of the room that goes with it, in its newest version or in that one.
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub(crate) attach_artifact: Vec<String>,
     /// The message; `-` reads it from standard input.
     pub(crate) text: String,
 }
@@ -426,6 +412,9 @@ pub(crate) struct Handoff {
     /// The role to hand to, or `user`.
     #[arg(long, value_name = "ROLE")]
     pub(crate) next_role: String,
+    /// An artifact of the room that goes with it, in its newest version or in that one.
+    #[arg(long, value_name = "NAME[@VERSION]")]
+    pub(crate) attach_artifact: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -473,6 +462,12 @@ pub(crate) struct MessagesList {
     /// Only messages after this number.
     #[arg(long, value_name = "N")]
     pub(crate) after: Option<i64>,
+    /// Only messages before this number: the newest of them.
+    #[arg(long, value_name = "N", conflicts_with = "after")]
+    pub(crate) before: Option<i64>,
+    /// Say that you have seen those that are for you.
+    #[arg(long)]
+    pub(crate) mark_seen: bool,
     /// How many at most: 1 to 200, by default 50.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<i64>,
@@ -531,6 +526,9 @@ mod tests {
             commands.started(&task, 1),
             commands.complete(&task, 1),
             commands.handoff(&task, 1, "user"),
+            commands.progress(&task, 1),
+            commands.read_context(),
+            commands.artifact("plan.md", 2),
             commands.messages(None, 20),
             commands.messages(Some(0), 1) + " --json",
         ];

@@ -3,6 +3,7 @@
 use crate::error::refused;
 use anyhow::Result;
 use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
 
 /// More than any message may have.
 const MAX: u64 = 4 * 1024 * 1024;
@@ -18,6 +19,19 @@ pub(crate) fn read_text() -> Result<String> {
         return Err(refused(format!("standard input is longer than {MAX} bytes")).into());
     }
     String::from_utf8(bytes).map_err(|error| refused("standard input is not UTF-8 text").caused_by(error).into())
+}
+
+/// Reads all of a file as text.
+pub(crate) fn read_file(path: &Path) -> Result<String> {
+    let name = path.display();
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).and_then(|file| file.take(MAX + 1).read_to_end(&mut bytes));
+    file.map_err(|error| refused(format!("the file {name} cannot be read")).caused_by(error))?;
+    if bytes.len() as u64 > MAX {
+        return Err(refused(format!("the file {name} is longer than {MAX} bytes")).into());
+    }
+    String::from_utf8(bytes)
+        .map_err(|error| refused(format!("the file {name} is not UTF-8 text")).caused_by(error).into())
 }
 
 /// Reads a message: text that is not empty, without line ends behind it.

@@ -17,8 +17,10 @@ mod machines;
 mod parent_tool;
 mod program;
 mod retry;
+mod room_feed;
 mod serve;
 mod stop;
+mod team_file;
 mod ui;
 mod up;
 

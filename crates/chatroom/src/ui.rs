@@ -17,6 +17,14 @@ impl Ui {
         Self { json }
     }
 
+    /// How many letters fit into a line of the terminal; 80 when there is none, and never fewer than 40.
+    pub(crate) fn width(self) -> usize {
+        rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| match size.ws_col {
+            0 => 80,
+            columns => usize::from(columns).max(40),
+        })
+    }
+
     /// Whether the command is to print one JSON document.
     pub(crate) const fn is_json(self) -> bool {
         self.json
@@ -49,6 +57,23 @@ impl Ui {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
         write_out(&escape_directions(&text))
     }
+}
+
+/// Breaks a line into lines of at most `width` letters, at blanks where there are any; each but the first begins with `indent`.
+pub(crate) fn wrap(line: &str, width: usize, indent: &str) -> String {
+    let mut text = String::new();
+    let mut rest: Vec<char> = line.chars().collect();
+    while rest.len() > width {
+        let begin = indent.chars().count().min(width / 2);
+        let blank = rest[..=width].iter().rposition(|letter| *letter == ' ').filter(|at| *at > begin);
+        let cut = blank.unwrap_or(width);
+        text.extend(&rest[..cut]);
+        text.push('\n');
+        let more = rest[cut..].iter().skip_while(|letter| **letter == ' ').copied();
+        rest = indent.chars().chain(more).collect();
+    }
+    text.extend(rest);
+    text
 }
 
 /// Lays rows out under their headings; columns are as wide as their widest cell.
@@ -124,7 +149,7 @@ fn write_out(text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape_directions, one_line, printable, table};
+    use super::{escape_directions, one_line, printable, table, wrap};
 
     #[test]
     fn escape_sequences_are_written_out() {
@@ -142,6 +167,13 @@ mod tests {
         let text = escape_directions(&serde_json::json!({"name": "a\u{202e}b\u{9b}\x1b"}).to_string());
         assert_eq!(text, "{\"name\":\"a\\u202eb\\u009b\\u001b\"}");
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    }
+
+    #[test]
+    fn a_long_line_is_broken_at_blanks_and_a_long_word_anywhere() {
+        assert_eq!(wrap("  one two three", 9, "  "), "  one two\n  three");
+        assert_eq!(wrap("abcdefghij", 4, "  "), "abcd\n  ef\n  gh\n  ij");
+        assert_eq!(wrap("short", 80, "  "), "short");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::machines::{default, named, this_machine};
 use crate::retry;
 use crate::ui::{one_line, table};
 use anyhow::Result;
-use chatroom_machine::{Client, LinkEvent, clock};
+use chatroom_machine::{Client, Link, LinkEvent, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{Agent, AgentExit, AgentState};
 use chatroom_protocol::api::{Empty, agents, machines};
@@ -52,7 +52,7 @@ async fn start(context: &Context, start: AgentStart) -> Result<()> {
 
 /// Sets what "start" uses, when the command line says anything about it. The first time on this machine the directory is the
 /// current one, unless said otherwise.
-async fn configure(
+pub(crate) async fn configure(
     context: &Context,
     client: &Client,
     start: &AgentStart,
@@ -134,46 +134,47 @@ async fn send_and_wait(
     request: CommandRequest,
     timeout: Duration,
 ) -> Result<()> {
+    let command = send(context, client, machine, request).await?;
+    let command = if command.status.is_terminal() { command } else { wait_for_end(client, command, timeout).await? };
+    let outcome = outcome(&command, &machine.name, timeout);
+    if outcome.is_err() && context.ui.is_json() {
+        context.ui.document(&command)?;
+    }
+    let said = outcome?;
+    Ok(context.ui.answer(&command, |_| said)?)
+}
+
+/// Sends a command; says so when it has to wait for its machine.
+pub(crate) async fn send(
+    context: &Context,
+    client: &Client,
+    machine: &Machine,
+    request: CommandRequest,
+) -> Result<Command> {
     let args = machines::SendCommandArgs { machine_id: machine.machine_id.clone(), request, deadline_ms: None };
     let command = retry::idempotent::<machines::SendCommand>(client, &args).await?;
-    let command = if command.status.is_terminal() {
-        command
-    } else {
-        if machine.connection != ConnectionState::Connected {
-            let now = clock::now();
-            context.ui.note(&format!(
-                "{} is {} for {}: the command waits for it, at most {}",
-                one_line(&machine.name),
-                machine.connection.as_str(),
-                show(now.since(machine.connection_since)),
-                show(command.expires_at.since(now))
-            ))?;
-        }
-        wait_for_end(client, command, timeout).await?
-    };
-    let role = role_of(&command).to_owned();
+    if !command.status.is_terminal() && machine.connection != ConnectionState::Connected {
+        let now = clock::now();
+        context.ui.note(&format!(
+            "{} is {} for {}: the command waits for it, at most {}",
+            one_line(&machine.name),
+            machine.connection.as_str(),
+            show(now.since(machine.connection_since)),
+            show(command.expires_at.since(now))
+        ))?;
+    }
+    Ok(command)
+}
+
+/// What came of a command that was waited for, in one line; the refusal when it failed or has not ended.
+pub(crate) fn outcome(command: &Command, machine: &str, timeout: Duration) -> Result<String, Refused> {
     match &command.status {
-        CommandStatus::Failed { failure, .. } => {
-            if context.ui.is_json() {
-                context.ui.document(&command)?;
-            }
-            Err(Refused::from(failure.clone()).into())
-        }
-        CommandStatus::Completed { result, .. } => {
-            let said = say(result, &role, &one_line(&machine.name));
-            Ok(context.ui.answer(&command, |_| said)?)
-        }
+        CommandStatus::Failed { failure, .. } => Err(Refused::from(failure.clone())),
+        CommandStatus::Completed { result, .. } => Ok(say(result, role_of(command), &one_line(machine))),
         CommandStatus::Pending | CommandStatus::Processing { .. } => {
-            if context.ui.is_json() {
-                context.ui.document(&command)?;
-            }
-            let hint = format!("it goes on; see `chatroom machine show {}`", crate::program::quote(&machine.name));
-            Err(refused(format!(
-                "the command has not ended after {}",
-                show(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
-            ))
-            .hint(hint)
-            .into())
+            let hint = format!("it goes on; see `chatroom machine show {}`", crate::program::quote(machine));
+            let waited = show(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+            Err(refused(format!("the command has not ended after {waited}")).hint(hint))
         }
     }
 }
@@ -182,7 +183,11 @@ async fn send_and_wait(
 pub(crate) async fn wait_for_end(client: &Client, command: Command, timeout: Duration) -> Result<Command> {
     let shutdown = CancellationToken::new();
     let _end = shutdown.clone().drop_guard();
-    let link = link(client, &shutdown)?;
+    wait_over(&link(client, &shutdown)?, command, timeout).await
+}
+
+/// The same over a link that is there.
+pub(crate) async fn wait_over(link: &Link, command: Command, timeout: Duration) -> Result<Command> {
     let mut live =
         link.subscribe::<machines::GetCommand>(&machines::CommandArgs { command_id: command.command_id.clone() });
     let mut newest = command;
@@ -237,7 +242,8 @@ fn say(result: &CommandResult, role: &str, machine: &str) -> String {
     }
 }
 
-fn ended(exit: &AgentExit) -> String {
+/// How an agent ended, in words.
+pub(crate) fn ended(exit: &AgentExit) -> String {
     match exit {
         AgentExit::Code { code } => format!("exit code {code}"),
         AgentExit::Signal { signal } => format!("ended by signal {signal}"),

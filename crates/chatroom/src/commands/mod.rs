@@ -2,17 +2,23 @@
 
 mod agent;
 mod api;
+mod artifact;
 mod auth;
+mod backlog;
+mod context;
 pub(crate) mod daemon;
 mod doctor;
 mod echo;
 mod machine;
+mod mcp;
 mod messages;
 mod room;
+mod room_agents;
 mod task;
 mod team;
 mod user;
 pub(crate) mod wait;
+mod watch;
 mod work;
 
 use crate::cli::Command;
@@ -32,6 +38,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::TaskStarted(args) => work::started(context, args).await,
         Command::TaskComplete(args) => work::complete(context, args).await,
         Command::Handoff(args) => work::handoff(context, args).await,
+        Command::ReportProgress(args) => work::report_progress(context, args).await,
+        Command::Context(command) => self::context::run(context, command).await,
+        Command::Artifact(command) => artifact::run(context, command).await,
+        Command::Backlog(command) => backlog::run(context, command).await,
+        Command::Mcp(args) => mcp::run(context, args).await,
         Command::Task(command) => task::run(context, command).await,
         Command::Messages(command) => messages::run(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,

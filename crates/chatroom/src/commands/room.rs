@@ -1,7 +1,7 @@
 //! `chatroom room`: rooms.
 
-use crate::cli::{Room, RoomRef};
-use crate::commands::{task, team};
+use crate::cli::{Room, RoomRef, SetTeam};
+use crate::commands::{room_agents, task, team, watch};
 use crate::context::Context;
 use crate::duration::show;
 use crate::ui::{one_line, table};
@@ -22,6 +22,10 @@ pub(crate) async fn run(context: &Context, command: Room) -> Result<()> {
         Room::Create { name, team } => create(context, name, team).await,
         Room::List => list(context).await,
         Room::Show(room) => show_room(context, room).await,
+        Room::SetTeam(set) => set_team(context, set).await,
+        Room::Start(start) => room_agents::start(context, start).await,
+        Room::Stop(stop) => room_agents::stop(context, stop).await,
+        Room::Watch(watch) => watch::run(context, watch).await,
         Room::Archive(room) => {
             let room = context.client()?.call::<chatrooms::Archive>(&named(room)).await?;
             Ok(context.ui.answer(&room, |room| format!("room {} is archived", room.name))?)
@@ -48,6 +52,45 @@ async fn list(context: &Context) -> Result<()> {
             [room.chatroom_id.to_string(), room.name.clone(), room.team.name.clone(), show(now.since(room.created_at))]
         };
         table(["ROOM", "NAME", "TEAM", "AGE"], &rooms.iter().map(row).collect::<Vec<_>>())
+    })?)
+}
+
+/// Gives a room another team, and says what happened to what stood in it.
+async fn set_team(context: &Context, set: SetTeam) -> Result<()> {
+    let args = chatrooms::UpdateTeamArgs {
+        chatroom_id: set.chatroom_id.into(),
+        team: set.team,
+        removed_role_tasks: set.removed_role_tasks.map(|what| match what.as_str() {
+            "move" => chatrooms::RemovedRoleTasks::Move,
+            _ => chatrooms::RemovedRoleTasks::Cancel,
+        }),
+    };
+    let updated = crate::retry::idempotent::<chatrooms::UpdateTeam>(&context.client()?, &args).await?;
+    Ok(context.ui.answer(&updated, |updated| {
+        let team = &updated.chatroom.team;
+        let mut text = format!(
+            "room {} has team {} now ({})\n",
+            one_line(&updated.chatroom.name),
+            one_line(&team.name),
+            team.role_names()
+        );
+        for (what, names) in [("added", &updated.added_roles), ("removed", &updated.removed_roles)] {
+            if !names.is_empty() {
+                let _ = writeln!(text, "{what}: {}", one_line(&names.join(", ")));
+            }
+        }
+        for (count, what) in [
+            (updated.moved_tasks.len(), format!("moved into the queue of {}", one_line(&team.entry_role))),
+            (updated.cancelled_tasks.len(), "cancelled".to_owned()),
+        ] {
+            if count > 0 {
+                let _ = writeln!(text, "open tasks {what}: {count}");
+            }
+        }
+        if !updated.superseded_waiters.is_empty() {
+            let _ = writeln!(text, "no longer waiting: {}", one_line(&updated.superseded_waiters.join(", ")));
+        }
+        text
     })?)
 }
 

@@ -1,11 +1,12 @@
-//! What a role says about its task: begun, done, handed on. Each write carries the delivery number; a lost answer is asked
+//! What a role says about its task: begun, how it goes, done, handed on. Each write carries the delivery number; a lost answer is asked
 //! for again, because a write that took effect before says so.
 
 use crate::cli::{Handoff, TaskRef};
+use crate::commands::messages::attached;
 use crate::context::Context;
 use crate::input;
 use anyhow::Result;
-use chatroom_protocol::api::tasks;
+use chatroom_protocol::api::{messages, tasks};
 
 /// `task-started`.
 pub(crate) async fn started(context: &Context, args: TaskRef) -> Result<()> {
@@ -23,6 +24,7 @@ pub(crate) async fn complete(context: &Context, args: TaskRef) -> Result<()> {
 /// `handoff`.
 pub(crate) async fn handoff(context: &Context, args: Handoff) -> Result<()> {
     let client = context.client()?;
+    let artifacts = attached(&args.attach_artifact)?;
     let content = input::read_message("the handoff message")?;
     let wait = wait_command(&args.task);
     let task = fenced(args.task);
@@ -33,10 +35,26 @@ pub(crate) async fn handoff(context: &Context, args: Handoff) -> Result<()> {
         delivery: task.delivery,
         next_role: args.next_role,
         content,
-        artifacts: Vec::new(),
+        artifacts,
     };
     let handed = crate::retry::idempotent::<tasks::Handoff>(&client, &args).await?;
     Ok(context.ui.answer(&handed, |handed| format!("handed to {}\n\n{wait}", handed.next_role))?)
+}
+
+/// `report-progress`.
+pub(crate) async fn report_progress(context: &Context, args: TaskRef) -> Result<()> {
+    let client = context.client()?;
+    let content = input::read_message("the note")?;
+    let task = fenced(args);
+    let args = messages::ReportProgressArgs {
+        chatroom_id: task.chatroom_id,
+        role: task.role,
+        task_id: task.task_id,
+        delivery: task.delivery,
+        content,
+    };
+    let reported = crate::retry::idempotent::<messages::ReportProgress>(&client, &args).await?;
+    Ok(context.ui.answer(&reported, |_| "noted; go on with the task".to_owned())?)
 }
 
 fn fenced(args: TaskRef) -> tasks::TaskArgs {
