@@ -1,8 +1,159 @@
-//! x
+//! `chatroom mcp`: the agent of one role over the Model Context Protocol (stdio): the same functions as its shell commands.
+//!
+//! The server is bound to one room and one role; no tool takes them as an argument. A wait is bounded, because clients limit
+//! how long a call may take, and says to call again. The process is one waiter: when the answer to a wait was lost, the next
+//! wait gives the same hand-over again.
+
+mod tools;
+
 use crate::cli::Mcp;
-use crate::context::Context;
+use crate::context::{Context, link, signed_in};
+use crate::error::{refused, report};
 use anyhow::Result;
-/// x
-pub(crate) async fn run(_context: &Context, _args: Mcp) -> Result<()> {
+use chatroom_machine::credentials::Source;
+use chatroom_machine::waiter::{Waited, Waiter};
+use chatroom_machine::{Client, Link};
+use chatroom_protocol::api::tasks::WaiterArgs;
+use chatroom_protocol::id::{ChatroomId, WaiterId};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
+use serde_json::Value;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Pause before a join that found no server is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Serves until the client closes standard input.
+pub(crate) async fn run(context: &Context, args: Mcp) -> Result<()> {
+    let resolved = context.resolve()?;
+    let (room, role) = match (&resolved.source, args.chatroom_id, args.role) {
+        (_, Some(room), Some(role)) => (room.into(), role),
+        (Source::Agent(agent), room, role) => {
+            (room.map_or_else(|| agent.chatroom_id.clone(), Into::into), role.unwrap_or_else(|| agent.role.clone()))
+        }
+        _ => {
+            return Err(refused("no room and role are given, and this is no agent that the daemon started")
+                .hint("chatroom mcp --chatroom-id=ID --role=ROLE")
+                .into());
+        }
+    };
+    let client = signed_in(&resolved)?;
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    let slot = Slot { link: link(&client, &end)?, client, room, role, waiter: Mutex::new(fresh()) };
+    let running = Server { slot: Arc::new(slot) }.serve(rmcp::transport::stdio()).await?;
+    running.waiting().await?;
     Ok(())
+}
+
+/// One role of one room, and who calls for it.
+struct Slot {
+    client: Client,
+    link: Link,
+    room: ChatroomId,
+    role: String,
+    /// The waiter of this process; another one once it was superseded.
+    waiter: Mutex<WaiterId>,
+}
+
+/// What came of a bounded wait.
+enum Wait {
+    Task(String),
+    Superseded(String),
+    NoTask(Option<String>),
+}
+
+impl Slot {
+    /// Waits for a task, at most so long or until the call is cancelled. A task that came too late for the caller is given
+    /// back.
+    async fn wait(&self, limit: Duration, cancelled: &CancellationToken) -> Result<Wait> {
+        let waiter_id = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let args = WaiterArgs { chatroom_id: self.room.clone(), role: self.role.clone(), waiter_id };
+        let waiter = Waiter::new(self.client.clone(), args, None);
+        let over = cancelled.child_token();
+        let timer = over.clone();
+        let _timer = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            timer.cancel();
+        }));
+        let mut why = None;
+        while let Err(error) = waiter.join().await {
+            if error.code() == Some(chatroom_protocol::ErrorCode::Superseded) {
+                return Ok(self.superseded(error.to_string()));
+            }
+            if !error.is_retryable() {
+                return Err(error.into());
+            }
+            why = Some(error.to_string());
+            tokio::select! {
+                () = over.cancelled() => return Ok(Wait::NoTask(why)),
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        let mut state = super::wait::State::default();
+        let waited = waiter.next(&self.link, &over, |notice| state.hear(notice)).await?;
+        match waited {
+            Waited::Task(delivery) if cancelled.is_cancelled() => {
+                waiter.give_back(&delivery).await;
+                Ok(Wait::NoTask(None))
+            }
+            Waited::Task(delivery) => Ok(Wait::Task(delivery.brief)),
+            Waited::Superseded(reason) => Ok(self.superseded(reason)),
+            Waited::Over => Ok(Wait::NoTask(state.reason().or(why))),
+        }
+    }
+
+    fn superseded(&self, reason: String) -> Wait {
+        *self.waiter.lock().unwrap_or_else(PoisonError::into_inner) = fresh();
+        Wait::Superseded(reason)
+    }
+}
+
+fn fresh() -> WaiterId {
+    WaiterId::from(uuid::Uuid::now_v7())
+}
+
+#[derive(Clone)]
+struct Server {
+    slot: Arc<Slot>,
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        info.server_info = Implementation::new("chatroom", chatroom_machine::VERSION);
+        info.instructions = Some(tools::INSTRUCTIONS.replace("ROLE", &self.slot.role));
+        info
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(tools::list()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let args = Value::Object(request.arguments.unwrap_or_default());
+        let Some(call) = tools::call(&self.slot, &request.name, args, &context.ct) else {
+            return Err(ErrorData::invalid_params(format!("there is no tool {}", request.name), None));
+        };
+        Ok(match call.await {
+            Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
+            // For the model to read, and to do something about.
+            Err(error) => CallToolResult::error(vec![ContentBlock::text(report(&error).0)]),
+        }
+        .into())
+    }
 }

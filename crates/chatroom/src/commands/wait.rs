@@ -171,7 +171,8 @@ impl State {
         }
     }
 
-    fn reason(&self) -> Option<String> {
+    /// Why nothing comes, if that is known.
+    pub(crate) fn reason(&self) -> Option<String> {
         match &self.down {
             Some(reason) => Some(format!("the server cannot be reached: {}", one_line(reason))),
             None => self.held.as_deref().map(one_line),

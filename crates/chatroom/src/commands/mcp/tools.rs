@@ -1,0 +1,322 @@
+//! The tools of the MCP server: for each its words, the form of its arguments, and the functions that it calls.
+
+use super::{Slot, Wait};
+use crate::commands::context;
+use crate::commands::messages::attached;
+use crate::error::refused;
+use crate::retry::idempotent;
+use anyhow::Result;
+use chatroom_protocol::api::{artifacts, backlog, contexts, messages, tasks};
+use chatroom_protocol::room::BacklogState;
+use rmcp::model::{JsonObject, Tool};
+use schemars::{JsonSchema, schema_for};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// What an agent is told about this server. `ROLE` is its role.
+pub(super) const INSTRUCTIONS: &str = "\
+You hold the role `ROLE` in a chatroom, where people and other agents give you tasks. Call wait_for_task. When it gives you a \
+task, do what its text asks, then call handoff once (or task_complete, when nobody needs to hear of it) with the task id and \
+delivery that came with it, and then wait_for_task again. When it says that there is no task yet, call it again.";
+
+/// What stands below a task: its text names shell commands.
+const TOOLS_NOT_COMMANDS: &str = "\
+The tools task_started, report_progress, handoff, task_complete and wait_for_task do the same as these commands: call them \
+instead, with the task id and delivery from above.";
+
+/// How long a wait takes when nobody said: less than clients allow a call.
+const WAIT_SECONDS: u64 = 50;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WaitForTask {
+    /// How long to wait at most, in seconds: 1 to 600, by default 50. Clients limit how long a call may take.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 600))]
+    timeout_seconds: Option<u64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HeldTask {
+    /// As it came with the task.
+    task_id: String,
+    /// As it came with the task.
+    delivery: i64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReportProgress {
+    /// As it came with the task.
+    task_id: String,
+    /// As it came with the task.
+    delivery: i64,
+    /// What you do or found; 1 to 10,000 characters.
+    text: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Handoff {
+    /// As it came with the task.
+    task_id: String,
+    /// As it came with the task.
+    delivery: i64,
+    /// The role that gets your work, or `user`.
+    next_role: String,
+    /// What you did, what you found and what is left; the reader sees nothing else of your work.
+    message: String,
+    /// Artifacts that go with it: `plan.md`, or `plan.md@2` for one version.
+    #[serde(default)]
+    artifacts: Vec<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ReadContext {
+    /// Only messages before this number: what was said earlier.
+    #[serde(default)]
+    before: Option<i64>,
+    /// How many messages at most: 1 to 100, by default 30.
+    #[serde(default)]
+    limit: Option<i64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListMessages {
+    /// Only messages after this number.
+    #[serde(default)]
+    after: Option<i64>,
+    /// Only messages before this number.
+    #[serde(default)]
+    before: Option<i64>,
+    /// How many at most: 1 to 200, by default 50.
+    #[serde(default)]
+    limit: Option<i64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListBacklog {
+    /// Only in this state; by default what is not completed.
+    #[serde(default)]
+    state: Option<BacklogState>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct PutArtifact {
+    /// Its name: letters, digits, `.`, `_` and `-`, with `.md` at the end.
+    name: String,
+    /// The text, in markdown.
+    content: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct GetArtifact {
+    /// Its name.
+    name: String,
+    /// Its version; by default the newest.
+    #[serde(default)]
+    version: Option<i64>,
+}
+
+type Call<'a> = Pin<Box<dyn Future<Output = Result<String>> + Send + 'a>>;
+
+/// Every tool with its words and the schema of its arguments.
+pub(super) fn list() -> Vec<Tool> {
+    vec![
+        tool::<WaitForTask>(
+            "wait_for_task",
+            "Wait for a task of your role. When it says that there is no task yet, call it again.",
+        ),
+        tool::<HeldTask>("task_started", "Say that you began to work on your task."),
+        tool::<ReportProgress>("report_progress", "Tell the person how the work on your task goes; it goes on."),
+        tool::<Handoff>(
+            "handoff",
+            "End your task and hand its work to another role, or to `user`. Call it once; then wait_for_task.",
+        ),
+        tool::<HeldTask>(
+            "task_complete",
+            "End your task without handing it on, when nobody needs to hear of it. Then wait_for_task.",
+        ),
+        tool::<ReadContext>(
+            "read_context",
+            "What you need to know now: your role, the task that you hold, the conversation, the artifacts.",
+        ),
+        tool::<ListMessages>("list_messages", "The messages of the room with what became of each, oldest first."),
+        tool::<ListBacklog>("list_backlog", "What is to be done in the room some day."),
+        tool::<PutArtifact>(
+            "put_artifact",
+            "Write a markdown file of the room. The same name again is its next version. Attach it to a handoff by its name.",
+        ),
+        tool::<GetArtifact>("get_artifact", "The text of a markdown file of the room."),
+    ]
+}
+
+/// Calls a tool; none when there is none of this name.
+pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a CancellationToken) -> Option<Call<'a>> {
+    Some(match name {
+        "wait_for_task" => Box::pin(async move {
+            let args: WaitForTask = read(args)?;
+            let limit = Duration::from_secs(args.timeout_seconds.unwrap_or(WAIT_SECONDS).clamp(1, 600));
+            Ok(match slot.wait(limit, cancelled).await? {
+                Wait::Task(brief) => format!("{brief}\n{TOOLS_NOT_COMMANDS}\n"),
+                Wait::Superseded(reason) => format!("no longer waiting: {reason}"),
+                Wait::NoTask(None) => "No task yet: call wait_for_task again.".to_owned(),
+                Wait::NoTask(Some(why)) => format!("No task yet ({why}): call wait_for_task again."),
+            })
+        }),
+        "task_started" => Box::pin(async move {
+            let written = idempotent::<tasks::Start>(&slot.client, &slot.held(read(args)?)).await?;
+            Ok(format!("task {} is in progress", written.task.task_id))
+        }),
+        "report_progress" => Box::pin(async move {
+            let args: ReportProgress = read(args)?;
+            let args = messages::ReportProgressArgs {
+                chatroom_id: slot.room.clone(),
+                role: slot.role.clone(),
+                task_id: args.task_id.into(),
+                delivery: args.delivery,
+                content: args.text,
+            };
+            idempotent::<messages::ReportProgress>(&slot.client, &args).await?;
+            Ok("noted; go on with the task".to_owned())
+        }),
+        "handoff" => Box::pin(async move {
+            let args: Handoff = read(args)?;
+            let args = tasks::HandoffArgs {
+                chatroom_id: slot.room.clone(),
+                role: slot.role.clone(),
+                task_id: args.task_id.into(),
+                delivery: args.delivery,
+                next_role: args.next_role,
+                content: args.message,
+                artifacts: attached(&args.artifacts)?,
+            };
+            let handed = idempotent::<tasks::Handoff>(&slot.client, &args).await?;
+            Ok(format!("handed to {}; now call wait_for_task", handed.next_role))
+        }),
+        "task_complete" => Box::pin(async move {
+            let written = idempotent::<tasks::Complete>(&slot.client, &slot.held(read(args)?)).await?;
+            Ok(format!("task {} is completed; now call wait_for_task", written.task.task_id))
+        }),
+        "read_context" => Box::pin(async move {
+            let args: ReadContext = read(args)?;
+            let args = contexts::ReadArgs {
+                chatroom_id: slot.room.clone(),
+                role: slot.role.clone(),
+                before: args.before,
+                limit: args.limit,
+                machine_id: None,
+            };
+            let context = context::read(&slot.client, args).await?;
+            Ok(format!("{}\n{TOOLS_NOT_COMMANDS}\n", context.brief))
+        }),
+        "list_messages" => Box::pin(async move {
+            let args: ListMessages = read(args)?;
+            let args = messages::ListArgs {
+                chatroom_id: slot.room.clone(),
+                after: args.after,
+                before: args.before,
+                limit: args.limit,
+            };
+            document(&slot.client.call::<messages::List>(&args).await?)
+        }),
+        "list_backlog" => Box::pin(async move {
+            let args: ListBacklog = read(args)?;
+            let args = backlog::ListArgs { chatroom_id: slot.room.clone(), state: args.state };
+            document(&slot.client.call::<backlog::List>(&args).await?)
+        }),
+        "put_artifact" => Box::pin(async move {
+            let args: PutArtifact = read(args)?;
+            let args = artifacts::PutArgs {
+                chatroom_id: slot.room.clone(),
+                role: Some(slot.role.clone()),
+                name: args.name,
+                content: args.content,
+            };
+            let artifact = idempotent::<artifacts::Put>(&slot.client, &args).await?;
+            Ok(format!("{}@{}", artifact.name, artifact.version))
+        }),
+        "get_artifact" => Box::pin(async move {
+            let args: GetArtifact = read(args)?;
+            let args = artifacts::GetArgs { chatroom_id: slot.room.clone(), name: args.name, version: args.version };
+            Ok(slot.client.call::<artifacts::Get>(&args).await?.content)
+        }),
+        _ => return None,
+    })
+}
+
+impl Slot {
+    fn held(&self, task: HeldTask) -> tasks::TaskArgs {
+        tasks::TaskArgs {
+            chatroom_id: self.room.clone(),
+            role: self.role.clone(),
+            task_id: task.task_id.into(),
+            delivery: task.delivery,
+        }
+    }
+}
+
+fn tool<A: JsonSchema>(name: &'static str, description: &'static str) -> Tool {
+    let schema = match schema_for!(A).to_value() {
+        Value::Object(schema) => schema,
+        // A schema of a struct is an object.
+        _ => JsonObject::new(),
+    };
+    Tool::new(name, description, Arc::new(schema))
+}
+
+fn read<A: DeserializeOwned>(args: Value) -> Result<A> {
+    serde_json::from_value(args)
+        .map_err(|error| refused("the arguments are not of this tool's form").caused_by(error).into())
+}
+
+fn document(value: &impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{call, list, read};
+    use serde_json::json;
+
+    #[test]
+    fn every_tool_has_a_name_words_and_a_closed_form_of_arguments() {
+        for tool in list() {
+            assert!(tool.description.as_ref().is_some_and(|text| text.ends_with('.')), "{}", tool.name);
+            let schema = serde_json::Value::Object((*tool.input_schema).clone());
+            assert_eq!(
+                (&schema["type"], &schema["additionalProperties"]),
+                (&json!("object"), &json!(false)),
+                "{schema}"
+            );
+            for (field, form) in schema["properties"].as_object().unwrap() {
+                assert!(form["description"].is_string(), "{} {field} has no words", tool.name);
+                assert!(
+                    !["chatroom_id", "role", "token"].contains(&field.as_str()),
+                    "{} is bound to its slot",
+                    tool.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_form_is_told() {
+        let error =
+            read::<super::Handoff>(json!({"task_id": "t", "delivery": 1, "to": "user"})).map(|_| ()).unwrap_err();
+        assert!(format!("{error:#}").contains("unknown field `to`"), "{error:#}");
+        let _ = call;
+    }
+}
