@@ -239,7 +239,7 @@ mod tests {
         session.disconnected("cut");
         session.connected(&Secret::new("t"), UnixMs(6));
         let messages = sent(&mut session);
-        assert_eq!((&messages[0]["connectionCount"], &messages[0]["lastCloseReason"]), (&json!(1.0), &json!("cut")));
+        assert_eq!((&messages[0]["connectionCount"], &messages[0]["lastCloseReason"]), (&json!(1), &json!("cut")));
         assert_eq!(messages[2]["newVersion"], 1);
     }
 
