@@ -82,6 +82,8 @@ fn run(world: &World, stage: &Stage<'_>, block: &Block) -> Done {
         other => panic!("nobody runs {other}"),
     };
     let url = format!("http://{}", stage.address);
+    // `npx` finds what is installed here, and asks nobody for news.
+    let run = run.env("npm_config_offline", "true").env("npm_config_update_notifier", "false");
     let run = run.env("CHATROOM_URL", &url).env("CHATROOM_TOKEN", &stage.token);
     run.env("VITE_CHATROOM_URL", &url).env("VITE_CHATROOM_TOKEN", &stage.token).done()
 }
