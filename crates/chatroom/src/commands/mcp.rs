@@ -19,7 +19,7 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,8 +47,14 @@ pub(crate) async fn run(context: &Context, args: Mcp) -> Result<()> {
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     let slot = Slot { link: link(&client, &end)?, client, room, role, waiter: Mutex::new(fresh()) };
-    let running = Server { slot: Arc::new(slot) }.serve(rmcp::transport::stdio()).await?;
-    running.waiting().await?;
+    match (Server { slot: Arc::new(slot) }).serve(rmcp::transport::stdio()).await {
+        Ok(running) => {
+            running.waiting().await?;
+        }
+        // A client that has thought better of it.
+        Err(ServerInitializeError::ConnectionClosed(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(())
 }
 

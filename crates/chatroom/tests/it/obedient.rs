@@ -7,6 +7,9 @@ use crate::scripted_model::{Act, Turn};
 /// What the text of a task says before the shell command that it wants.
 pub(crate) const ASK: &str = "Please run: ";
 
+/// What the text of a task says before the role that is to get the rest of the line.
+pub(crate) const PASS: &str = "Please pass on to ";
+
 /// What it says when nothing tells it what to do.
 pub(crate) const LOST: &str = "I do not know what to do.";
 
@@ -44,12 +47,17 @@ fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
     match said.as_slice() {
         // The task was just printed.
         [_] => block_after(brief, "To say that you began, run:").map(Act::Run),
-        [_, _] => Some(Act::Run(wanted_command(brief)?)),
+        [_, _] => match wanted_command(brief) {
+            Some(command) => Some(Act::Run(command)),
+            // Nothing to run: what is asked for is passed on, and an answer goes to the person.
+            None => {
+                let (to, message) = pass_on(brief).or_else(|| Some(("user".to_owned(), first_line(brief)?)))?;
+                hand(brief, &to, &message)
+            }
+        },
         // The command of the task was just run: its output goes to whoever asked.
-        [_, _, output] => {
-            let from = between(brief, "\nFrom: `", "`")?;
-            let handoff = block_after(brief, &format!("To hand your work to `{from}`, run:"))?;
-            Some(Act::Run(handoff.replace("REPLACE THIS LINE WITH YOUR MESSAGE", &format!("done: {}", output.trim()))))
+        [_, _, output] if wanted_command(brief).is_some() => {
+            hand(brief, between(brief, "\nFrom: `", "`")?, &format!("done: {}", output.trim()))
         }
         // Handed on; or waited again, without a task.
         [.., last] => block_after(last, "To wait for a task, run:").map(Act::Run),
@@ -57,13 +65,33 @@ fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
     }
 }
 
+fn hand(brief: &str, to: &str, message: &str) -> Option<Act> {
+    let handoff = block_after(brief, &format!("To hand your work to `{to}`, run:"))?;
+    Some(Act::Run(handoff.replace("REPLACE THIS LINE WITH YOUR MESSAGE", message)))
+}
+
 /// The shell command that the quoted text of a task asks for.
 fn wanted_command(brief: &str) -> Option<String> {
-    let quoted = brief.lines().skip_while(|line| !line.starts_with("The text of the task")).skip(1);
-    quoted
-        .take_while(|line| line.starts_with('|'))
-        .find_map(|line| line.split_once(ASK))
-        .map(|(_, command)| command.to_owned())
+    if pass_on(brief).is_some() {
+        return None;
+    }
+    quoted(brief).find_map(|line| line.split_once(ASK)).map(|(_, command)| command.to_owned())
+}
+
+/// To whom the quoted text of a task is to be passed on, and what of it.
+fn pass_on(brief: &str) -> Option<(String, String)> {
+    let rest = quoted(brief).find_map(|line| line.split_once(PASS))?.1;
+    let (to, message) = rest.split_once(": ")?;
+    Some((to.to_owned(), message.to_owned()))
+}
+
+fn first_line(brief: &str) -> Option<String> {
+    quoted(brief).next().map(|line| line.trim_start_matches("| ").to_owned())
+}
+
+fn quoted(brief: &str) -> impl Iterator<Item = &str> {
+    let lines = brief.lines().skip_while(|line| !line.starts_with("The text of the task")).skip(1);
+    lines.take_while(|line| line.starts_with('|'))
 }
 
 /// The fenced block that follows a line.

@@ -20,13 +20,27 @@ fn agent_clis() -> PathBuf {
 
 /// A world whose PATH has one real agent CLI, configured for the scripted model.
 fn world_with(tool: &str, model: &ScriptedModel) -> World {
+    world_with_all(&[tool], model)
+}
+
+/// A world whose PATH has these real agent CLIs, configured for the scripted model.
+pub(crate) fn world_with_all(tools: &[&str], model: &ScriptedModel) -> World {
     let mut world = World::new();
     let clis = agent_clis();
     let node = clis.join("node/node_modules/.bin/node");
     std::os::unix::fs::symlink(node, world.root().join("tools/node")).unwrap();
-    std::os::unix::fs::symlink(clis.join("node_modules/.bin").join(tool), world.root().join("tools").join(tool))
-        .unwrap();
     let mut pass: Vec<&str> = Vec::new();
+    for tool in tools {
+        std::os::unix::fs::symlink(clis.join("node_modules/.bin").join(tool), world.root().join("tools").join(tool))
+            .unwrap();
+        configure(&mut world, tool, model, &mut pass);
+    }
+    fs::create_dir(world.chatroom_dir()).unwrap();
+    fs::write(world.chatroom_dir().join("config.toml"), format!("env_pass = {pass:?}\n")).unwrap();
+    world
+}
+
+fn configure(world: &mut World, tool: &str, model: &ScriptedModel, pass: &mut Vec<&str>) {
     match tool {
         "claude" => {
             world.env("ANTHROPIC_BASE_URL", &model.url());
@@ -58,9 +72,6 @@ fn world_with(tool: &str, model: &ScriptedModel) -> World {
         }
         _ => panic!("no recipe for {tool}"),
     }
-    fs::create_dir(world.chatroom_dir()).unwrap();
-    fs::write(world.chatroom_dir().join("config.toml"), format!("env_pass = {pass:?}\n")).unwrap();
-    world
 }
 
 /// The whole slice: started by `agent start`, in the right directory, waits, does the task's command, hands it back; then stops

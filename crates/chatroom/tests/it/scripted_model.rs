@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 pub(crate) enum Act {
     /// Run this in the shell.
     Run(String),
+    /// Call another tool that the client offers.
+    Call(String, Value),
     /// Say this and end the turn.
     Say(String),
 }
@@ -182,6 +184,7 @@ impl Api {
     fn answer(self, request: &Value, shell: Option<&Shell>, act: &Act) -> Response {
         let call = match (act, shell) {
             (Act::Run(command), Some(shell)) => Some((shell.name.as_str(), shell.arguments(command))),
+            (Act::Call(tool, arguments), Some(_)) => Some((tool.as_str(), arguments.clone())),
             _ => None,
         };
         let text = if let Act::Say(text) = act { text.as_str() } else { "" };
