@@ -76,9 +76,9 @@ id! {
 }
 
 impl MachineId {
-    /// Whether this is the canonical text of a UUID, as `machines.register` requires.
+    /// Whether this is the canonical text of a UUID (not the nil one), as `machines.register` requires.
     #[must_use]
     pub fn is_uuid(&self) -> bool {
-        uuid::Uuid::try_parse(&self.0).is_ok_and(|id| id.hyphenated().to_string() == self.0)
+        uuid::Uuid::try_parse(&self.0).is_ok_and(|id| !id.is_nil() && id.hyphenated().to_string() == self.0)
     }
 }

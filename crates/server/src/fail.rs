@@ -1,6 +1,6 @@
 //! How a function fails: refused for a reason of the caller's, or broken for a reason of ours.
 
-use crate::store::StoreError;
+use crate::store::{MayBeRace, StoreError};
 use chatroom_protocol::{ErrorCode, Refusal};
 
 /// Why a function gave no answer.
@@ -15,6 +15,12 @@ pub enum Fail {
     /// Anything else of ours; told as `internal`.
     #[error("internal error")]
     Internal(#[from] anyhow::Error),
+}
+
+impl MayBeRace for Fail {
+    fn is_race(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
+    }
 }
 
 /// Result of a function.

@@ -119,7 +119,7 @@ async fn run_steps(app: &App, steps: &[(&'static str, Step)], now: UnixMs) {
                 let mut tx = app.store.write().await?;
                 let more = step(&mut tx, now).await?;
                 tx.commit().await?;
-                Ok(more)
+                Ok::<_, store::StoreError>(more)
             });
             match done.await {
                 Ok(true) => {}

@@ -1,12 +1,13 @@
 //! A server process: open the store, bind the socket, run until told to stop.
 
 use crate::app::App;
+use crate::fail::Fail;
 use crate::functions;
 use crate::functions::auth;
 use crate::http::{Guard, Web, parse_origin, router};
 use crate::live::{Hub, postgres};
 use crate::store::users::{self, User};
-use crate::store::{Backend, Store};
+use crate::store::{self, Backend, Store, Tx, retried};
 use crate::{clock, reconcile, secret, sync};
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
@@ -109,11 +110,14 @@ impl Server {
     /// # Errors
     /// When the store fails.
     pub async fn sign_in_link(&self) -> anyhow::Result<String> {
-        let mut tx = self.app.store.write().await?;
-        let admin = users::find_admin(&mut tx).await?.context("there is no first user")?;
-        let link = auth::mint_link(&mut tx, &self.app.public_url, &admin.id, clock::now()).await?;
-        tx.commit().await?;
-        Ok(link.url)
+        let link = retried(|| async {
+            let mut tx = self.app.store.write().await?;
+            let admin = admin(&mut tx).await?;
+            let link = auth::mint_link(&mut tx, &self.app.public_url, &admin.id, clock::now()).await?;
+            tx.commit().await?;
+            Ok::<_, Fail>(link)
+        });
+        Ok(link.await?.url)
     }
 
     /// Mints a CLI token for the first user.
@@ -121,11 +125,14 @@ impl Server {
     /// # Errors
     /// When the store fails.
     pub async fn mint_cli_token(&self, name: &str) -> anyhow::Result<String> {
-        let mut tx = self.app.store.write().await?;
-        let admin = users::find_admin(&mut tx).await?.context("there is no first user")?;
-        let token = auth::mint_cli_token(&mut tx, &admin.id, name, clock::now()).await?;
-        tx.commit().await?;
-        Ok(token)
+        let token = retried(|| async {
+            let mut tx = self.app.store.write().await?;
+            let admin = admin(&mut tx).await?;
+            let token = auth::mint_cli_token(&mut tx, &admin.id, name, clock::now()).await?;
+            tx.commit().await?;
+            Ok::<_, Fail>(token)
+        });
+        Ok(token.await?)
     }
 
     /// The first user's id and name.
@@ -213,13 +220,20 @@ fn lock_data_dir(dir: &std::path::Path) -> anyhow::Result<std::fs::File> {
     Ok(lock)
 }
 
-async fn ensure_first_user(app: &App, name: &str) -> anyhow::Result<()> {
-    let mut tx = app.store.write().await?;
-    if users::find_admin(&mut tx).await?.is_some() {
-        return Ok(());
-    }
-    let user = User { id: secret::new_id(), name: name.to_owned(), is_admin: true, signed_in_at: None };
-    users::insert(&mut tx, &user, clock::now()).await?;
-    tx.commit().await?;
-    Ok(())
+async fn admin(tx: &mut Tx) -> Result<User, Fail> {
+    Ok(users::find_admin(tx).await?.context("there is no first user")?)
+}
+
+/// Several replicas may start on one empty database at once: one of them makes the first user.
+async fn ensure_first_user(app: &App, name: &str) -> store::Result<()> {
+    retried(|| async {
+        let mut tx = app.store.write().await?;
+        if users::find_admin(&mut tx).await?.is_some() {
+            return Ok(());
+        }
+        let user = User { id: secret::new_id(), name: name.to_owned(), is_admin: true, signed_in_at: None };
+        users::insert(&mut tx, &user, clock::now()).await?;
+        tx.commit().await
+    })
+    .await
 }

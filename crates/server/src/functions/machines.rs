@@ -173,6 +173,17 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
     let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     let role = find_role(&room, &args.role)?.name.clone();
     check_patch(&args)?;
+    if let Some(tool) = &args.tool
+        && machine.tool(tool).is_none()
+    {
+        let known: Vec<&str> = machine.facts.tools.iter().map(|report| report.name.as_str()).collect();
+        return Err(Refusal::new(
+            ErrorCode::ToolNotAvailable,
+            format!("{tool} is no tool that {} knows", machine.name),
+        )
+        .hint(format!("it knows: {}", known.join(", ")))
+        .into());
+    }
     let before = agent_configs::find(&mut cx.tx, &machine.id, &room.chatroom_id, &role).await?;
     let config = match &before {
         Some(before) => {

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::fail::Fail;
 use crate::functions::auth;
 use crate::registry::Request;
+use crate::store::retried;
 use axum::Extension;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -63,12 +64,12 @@ pub(super) async fn link(Path(_): Path<String>) -> Response {
 
 pub(super) async fn redeem_link(State(web): State<Web>, Path(token): Path<String>) -> Response {
     let now = clock::now();
-    let redeemed = async {
+    let redeemed = retried(|| async {
         let mut tx = web.app.store.write().await?;
         let secret = auth::redeem_link(&mut tx, &token, now).await?;
         tx.commit().await?;
         Ok::<_, Fail>(secret)
-    };
+    });
     match redeemed.await {
         Ok(Some(secret)) => {
             let mut response = Redirect::to("/").into_response();
@@ -106,8 +107,17 @@ pub(super) async fn device(
              autofocus></label><button>Continue</button></form>",
         );
     }
+    // A page that shows what a code stands for is a page to guess codes on.
+    let (now, source) = (clock::now(), caller.actor());
+    if let Err(refusal) = web.app.guesses.check(&source, now) {
+        return refused(&refusal);
+    }
     let request = Request { caller, address: address.0, args: json!({"userCode": query.code}), replay_key: None };
-    match web.app.call("auth.getDeviceLogin", Some(Kind::Query), &request).await {
+    let found = web.app.call("auth.getDeviceLogin", Some(Kind::Query), &request).await;
+    if found.is_err() {
+        web.app.guesses.missed(&source, now);
+    }
+    match found {
         Ok(login) => {
             let text = |field: &str| escape(login[field].as_str().unwrap_or_default());
             let asked =

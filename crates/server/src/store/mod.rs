@@ -73,17 +73,30 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// How often a write that lost a race is run before the caller is told to try later.
 pub const WRITE_ATTEMPTS: u32 = 8;
 
+/// An error of a write that may only have lost a race.
+pub trait MayBeRace {
+    /// Whether the same write may succeed when it is run again.
+    fn is_race(&self) -> bool;
+}
+
+impl MayBeRace for StoreError {
+    fn is_race(&self) -> bool {
+        self.is_retryable()
+    }
+}
+
 /// Runs a write again while it only loses races, [`WRITE_ATTEMPTS`] times at most. One run opens one transaction, and commits it.
 ///
 /// # Errors
 /// What the last run failed of.
-pub async fn retried<T, F>(mut write: impl FnMut() -> F) -> Result<T>
+pub async fn retried<T, E, F>(mut write: impl FnMut() -> F) -> std::result::Result<T, E>
 where
-    F: Future<Output = Result<T>>,
+    E: MayBeRace,
+    F: Future<Output = std::result::Result<T, E>>,
 {
     for _ in 1..WRITE_ATTEMPTS {
         match write().await {
-            Err(error) if error.is_retryable() => tracing::debug!("lost a race in the database; run again"),
+            Err(error) if error.is_race() => tracing::debug!("lost a race in the database; run again"),
             ended => return ended,
         }
     }

@@ -64,15 +64,18 @@ async fn commands_are_refused_for_each_reason_by_its_own_code_and_leave_no_row()
 #[tokio::test]
 async fn a_tool_that_does_not_run_there_is_refused_with_its_repair() {
     on_each(async |world| {
-        for (tool, hint) in
-            [("claude", "npm install -g claude"), ("codex", "npm rebuild"), ("gemini", "machine detect")]
-        {
+        for (tool, hint) in [("claude", "npm install -g claude"), ("codex", "npm rebuild")] {
             world.configure(&world.machine, json!({"tool": tool})).await;
             let refusal = world.refused(&world.ada, SEND, world.command(&world.machine, "start-agent")).await;
             assert_eq!(refusal.code, ErrorCode::ToolNotAvailable);
             assert!(refusal.hint.unwrap().contains(hint));
         }
         assert!(world.history(&world.machine).await.is_empty());
+        let unheard_of =
+            json!({"machineId": world.machine.id, "chatroomId": world.room, "role": "builder", "tool": "nonsense"});
+        let refusal = world.refused(&world.ada, "machines.updateAgentConfig", unheard_of).await;
+        assert_eq!(refusal.code, ErrorCode::ToolNotAvailable);
+        assert!(refusal.hint.unwrap().contains("echo"));
     })
     .await;
 }
