@@ -255,15 +255,29 @@ impl Credentials {
         self.servers.get(server.as_str())
     }
 
+    /// A server where this machine is registered, and its id there; none before the first registration.
+    #[must_use]
+    pub fn known_machine(&self) -> Option<(&str, &MachineId)> {
+        self.servers.iter().find_map(|(server, login)| Some((server.as_str(), login.machine_id.as_ref()?)))
+    }
+
     /// The login at a server, made if there is none.
     pub fn login_mut(&mut self, server: &ServerUrl) -> &mut Login {
         self.servers.entry(server.as_str().to_owned()).or_default()
     }
 
-    /// Keeps a user's login and makes its server the default. Logins to other servers stay.
+    /// Keeps a user's login and makes its server the default. Logins to other servers stay. Another user than before does not
+    /// get what the machine may do for the first one: its credential goes. Which machine this is stays known.
     pub fn sign_in(&mut self, server: &ServerUrl, token: Secret, user_name: Option<String>) {
         let insecure = server.is_plain_http() && !server.is_loopback();
         let login = self.login_mut(server);
+        let same_user = match (&login.user_name, &user_name) {
+            (Some(before), Some(now)) => before.to_lowercase() == now.to_lowercase(),
+            (before, now) => before == now,
+        };
+        if !same_user {
+            login.machine_token = None;
+        }
         login.user_token = Some(token);
         login.user_name = user_name;
         login.insecure_http = insecure;

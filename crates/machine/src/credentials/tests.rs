@@ -156,3 +156,16 @@ fn logins_at_the_same_time_are_all_kept() {
     });
     assert_eq!(load(&home).unwrap().servers.len(), 8);
 }
+
+#[test]
+fn another_user_at_the_same_server_does_not_get_the_credential_of_the_machine() {
+    let (_root, home) = home_with(FIXTURE);
+    let server = url("https://rooms.example.org");
+    let machine_token = |all: &Credentials| all.login(&server).and_then(|login| login.machine_token.clone());
+    update(&home, |all| all.sign_in(&server, "again".into(), Some("Ada".to_owned()))).unwrap();
+    assert_eq!(machine_token(&load(&home).unwrap()), Some("ctl_m_machine".into()));
+    update(&home, |all| all.sign_in(&server, "other".into(), Some("bob".to_owned()))).unwrap();
+    let stored = load(&home).unwrap();
+    assert_eq!(machine_token(&stored), None);
+    assert_eq!(stored.known_machine().map(|(server, _)| server), Some("https://rooms.example.org"));
+}
