@@ -194,18 +194,20 @@ pub async fn remember(
         let configs = client.call::<GetAgentConfigs>(&room).await?;
         configs.iter().any(|known| known.config.machine_id == *machine_id && known.config.role == role)
     };
-    if known {
-        let config = UpdateAgentConfigArgs {
-            machine_id: machine_id.clone(),
-            chatroom_id: waiter.chatroom_id.clone(),
-            role: waiter.role.clone(),
-            tool: by_hand.tool.clone(),
-            model: None,
-            working_dir: Some(by_hand.working_dir.clone()),
-            permission_mode: None,
-        };
-        client.call::<UpdateAgentConfig>(&config).await?;
+    // Kept here is only what the server has taken: a role that it refuses is none.
+    if !known {
+        return Ok(false);
     }
+    let config = UpdateAgentConfigArgs {
+        machine_id: machine_id.clone(),
+        chatroom_id: waiter.chatroom_id.clone(),
+        role: waiter.role.clone(),
+        tool: by_hand.tool.clone(),
+        model: None,
+        working_dir: Some(by_hand.working_dir.clone()),
+        permission_mode: None,
+    };
+    client.call::<UpdateAgentConfig>(&config).await?;
     let (home, room) = (home.clone(), waiter.chatroom_id.clone());
     let kept = spawn_blocking(move || {
         identity::update(&home, &Fingerprint::read(), |file| {
@@ -217,7 +219,7 @@ pub async fn remember(
         Ok(Err(error)) => tracing::warn!(%error, "the role's directory is not kept in machine.json"),
         Err(error) => tracing::warn!(%error, "the role's directory is not kept in machine.json"),
     }
-    Ok(known)
+    Ok(true)
 }
 
 /// Whether the link heals this by trying again.

@@ -1,10 +1,11 @@
 //! `machine.json`: read, made once, changed under a lock.
 //!
 //! A missing file is a machine that has no identity yet; everything else that cannot be read as an identity is an error that
-//! names the file and the repair. A new id is made only for a missing file or when the user says so. Fields that this version
+//! names the file and the repair. A new id is made only for a machine that was registered nowhere or when the user says so. Fields that this version
 //! does not know (a newer one may have written them) survive a change.
 
 use super::fingerprint::{Fingerprint, hostname};
+use crate::credentials::{self, CredentialsError};
 use crate::home::{FileLock, Home, write_private};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::api::machines::RegisterArgs;
@@ -93,6 +94,19 @@ pub enum IdentityError {
         /// Where it would be.
         path: PathBuf,
     },
+    /// There was one: this machine is registered, and a new one would be another machine.
+    #[error("{} is gone, but this machine is registered at {server} as {machine_id}", path.display())]
+    Lost {
+        /// Where it was.
+        path: PathBuf,
+        /// Where it is registered.
+        server: String,
+        /// Its id there.
+        machine_id: MachineId,
+    },
+    /// Whether this machine is registered cannot be told.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// The file or its lock cannot be read or written.
     #[error("{} cannot be used", path.display())]
     File {
@@ -131,6 +145,13 @@ impl IdentityError {
     pub fn hint(&self) -> String {
         match self {
             Self::Missing { .. } => "chatroom machine daemon start makes and registers it".to_owned(),
+            Self::Lost { path, .. } => {
+                format!(
+                    "restore {} from a backup, or make a new machine of this one: chatroom machine repair --new",
+                    path.display()
+                )
+            }
+            Self::Credentials(error) => error.hint(),
             Self::File { .. } => {
                 "check owner and mode (directory 0700, file 0600) and that the disk is not full".to_owned()
             }
@@ -163,7 +184,7 @@ pub fn load(home: &Home) -> Result<Option<MachineFile>, IdentityError> {
     }
 }
 
-/// Reads the identity of this machine or, when there is none, makes it. Blocks the thread for 10 s at most.
+/// Reads the identity of this machine or, when there is none and no login names this machine, makes it. Blocks the thread for 10 s at most.
 ///
 /// # Errors
 /// [`IdentityError`]: an identity that is there, but cannot be used, is never replaced.
@@ -181,6 +202,10 @@ pub fn load_or_create(
     if let Some(file) = load(home)? {
         file.check(fingerprint, home)?;
         return Ok((file, Created::Existing));
+    }
+    if let Some((server, machine_id)) = credentials::load(home)?.known_machine() {
+        let (server, machine_id) = (server.to_owned(), machine_id.clone());
+        return Err(IdentityError::Lost { path: home.machine_json(), server, machine_id });
     }
     let file = MachineFile::new(fingerprint, now);
     save(home, &file)?;

@@ -200,3 +200,20 @@ fn a_new_identity_keeps_the_old_file_as_a_backup() {
     let (_root, home) = temporary();
     assert_eq!(repair_new(&home, &fingerprint("b"), NOW).unwrap().1, None);
 }
+
+#[test]
+fn a_registered_machine_that_lost_its_file_becomes_no_other_machine_by_itself() {
+    let (_root, home) = temporary();
+    let (made, _) = load_or_create(&home, &fingerprint("a"), NOW).unwrap();
+    let server = crate::ServerUrl::parse("https://rooms.example.org", false).unwrap();
+    let registered = made.machine_id.clone();
+    credentials::update(&home, |all| all.login_mut(&server).machine_id = Some(registered)).unwrap();
+    std::fs::remove_file(home.machine_json()).unwrap();
+    let error = load_or_create(&home, &fingerprint("a"), NOW).unwrap_err();
+    assert!(matches!(&error, IdentityError::Lost { machine_id, .. } if *machine_id == made.machine_id), "{error}");
+    assert!(error.hint().contains("machine repair --new"), "{error}");
+    assert!(!home.machine_json().exists());
+    let (repaired, backup) = repair_new(&home, &fingerprint("a"), NOW).unwrap();
+    assert_eq!(backup, None);
+    assert_eq!(load_or_create(&home, &fingerprint("a"), NOW).unwrap(), (repaired, Created::Existing));
+}
