@@ -15,7 +15,7 @@ use crate::agent::run_dir::{Ended, Facts, LOG_LIMIT_BYTES, Prepared, Refused, Ru
 use crate::config::Config;
 use crate::credentials::AgentCredential;
 use crate::home::Home;
-use crate::tools::{Detection, registry};
+use crate::tools::{Detection, Detector, registry};
 use crate::{ServerUrl, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::AgentExit;
@@ -154,12 +154,21 @@ impl Runs {
                 format!("this version of chatroom knows no tool {}", order.tool),
             )
         })?;
-        let detection = self.detection().await;
-        let program = program_of(&order.tool, &detection, &self.cli_path)?;
         let config = Config::load(&self.home).map_err(|error| {
             let message = format!("the settings of that machine's owner cannot be used: {error}");
             CommandFailure::new(FailureCode::StorageFailed, message).hint("mend the file, then start the agent again")
         })?;
+        let mut detection = self.detection().await;
+        let program = match program_of(&order.tool, &detection, &self.cli_path) {
+            Ok(program) => program,
+            // What is known may be minutes old: it may have been installed or mended since.
+            Err(_) => {
+                let detector = Detector::new(&self.home, &config).with_environment();
+                detection = Arc::new(detector.detect().await);
+                self.detect_again.notify_one();
+                program_of(&order.tool, &detection, &self.cli_path)?
+            }
+        };
         let cwd = allowed_dir(Path::new(&order.working_dir), &config)?;
         let request = Request { order, program: &program, cli: &self.cli_path };
         let launch = driver.launch(&request)?;
