@@ -5,7 +5,7 @@
 //! asked to end, and after three seconds everything below the host is frozen and killed.
 
 use super::output_log::OutputLog;
-use super::process::{ProcessId, RUN_ID_VARIABLE, adopt_orphans, descendants, kill_until_none};
+use super::process::{ProcessId, RUN_ID_VARIABLE, adopt_orphans, descendants, keep_descriptors, kill_until_none};
 use super::run_dir::{Ended, Refused, RunDir, Spec, Started, Stdin};
 use crate::clock;
 use crate::daemon::failpoint;
@@ -54,6 +54,7 @@ pub fn run_host(run_dir: &Path) -> i32 {
 fn host(run: &RunDir) -> io::Result<()> {
     // Refused when the host leads a process group already; then it was started from a shell by hand.
     let _ = rustix::process::setsid();
+    keep_descriptors();
     let mut signals = Signals::register()?;
     if !run.take_claim(&ProcessId::current()?)? {
         return Ok(());

@@ -46,6 +46,8 @@ pub struct ProcessStat {
     pub start_time: u64,
     /// Whether it has ended and waits for its parent to notice.
     pub zombie: bool,
+    /// Whether a signal has stopped it, until another one continues it.
+    pub stopped: bool,
 }
 
 /// What became of a signal.
@@ -80,6 +82,12 @@ impl ProcessId {
     pub fn is_alive(&self) -> bool {
         boot_id().is_ok_and(|boot| boot == self.boot_id)
             && os::stat(self.pid).is_some_and(|stat| !stat.zombie && stat.start_time == self.start_time)
+    }
+
+    /// Whether this very process is held by a stop signal (as `kill -STOP` or Ctrl-Z do): it lives, and does nothing.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_alive() && os::stat(self.pid).is_some_and(|stat| stat.stopped && stat.start_time == self.start_time)
     }
 
     /// Sends a signal to this very process, never to another one that got its pid.
@@ -121,6 +129,12 @@ pub fn boot_id() -> io::Result<String> {
 /// The system refused.
 pub fn adopt_orphans() -> io::Result<()> {
     os::adopt_orphans()
+}
+
+/// Keeps the descriptors of this process to itself: what it starts from now on gets its standard input, output and error,
+/// and nothing that whoever started this process had left open.
+pub fn keep_descriptors() {
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
 }
 
 /// Every living process below `root`, which is not in the list itself.
@@ -196,6 +210,23 @@ mod tests {
         assert!(!id.is_alive());
         assert_eq!(id.signal_exact(Signal::KILL).unwrap(), Signalled::Gone);
         assert!(id.watch().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_process_that_a_signal_holds_is_told_from_one_that_runs() {
+        let mut child = sleeper();
+        let id = ProcessId::of(child.id()).unwrap();
+        assert!(!id.is_stopped());
+        id.signal_exact(Signal::STOP).unwrap();
+        let begun = Instant::now();
+        while !id.is_stopped() {
+            assert!(begun.elapsed() < Duration::from_secs(30));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(id.is_alive());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!id.is_stopped());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::StopMode;
 use super::lock::{DaemonLock, Holder, LockError, LockedBy};
 use super::state::{Connection, DaemonState};
-use crate::agent::process::{RUN_ID_VARIABLE, Signalled};
+use crate::agent::process::{RUN_ID_VARIABLE, Signalled, keep_descriptors};
 use crate::home::Home;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
@@ -162,6 +162,7 @@ pub fn start_background(home: &Home, args: &[String]) -> Result<BackgroundStart,
         command.env_remove(variable);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+    keep_descriptors();
     let child = command.spawn().map_err(started)?;
     await_start(child, START_WAIT)
 }
@@ -221,6 +222,8 @@ pub fn stop(home: &Home, mode: StopMode) -> Result<bool, ControlError> {
     if by.process.signal_exact(signal).map_err(stopped)? == Signalled::Gone {
         return Ok(true);
     }
+    // One that is held by a stop signal hears the other one only when it goes on. That does nothing to one that runs.
+    by.process.signal_exact(Signal::CONT).map_err(stopped)?;
     let begun = Instant::now();
     while begun.elapsed() < STOP_WAIT {
         match DaemonLock::holder(home).map_err(stopped)? {

@@ -22,6 +22,7 @@ pub use control::{BackgroundStart, ControlError, Status, start_background, statu
 pub use lock::{DaemonLock, Holder, LockError, LockedBy};
 pub use state::{Connection, DaemonState};
 
+use crate::agent::process::keep_descriptors;
 use crate::{Home, ServerUrl};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -150,6 +151,8 @@ pub async fn run(
     shutdown: Shutdown,
     connection: watch::Sender<Connection>,
 ) -> Result<(), DaemonError> {
+    // Before the first host is started.
+    keep_descriptors();
     driver::run(home, options, shutdown, connection).await
 }
 

@@ -72,7 +72,7 @@ fn parse_stat(pid: u32, text: &str) -> Option<ProcessStat> {
     let parent = fields.next()?.parse().ok()?;
     // Field 22 of the line: the fields after the name begin with field 3, two of which are read.
     let start_time = fields.nth(17)?.parse().ok()?;
-    Some(ProcessStat { pid, parent, start_time, zombie: matches!(state, "Z" | "X" | "x") })
+    Some(ProcessStat { pid, parent, start_time, zombie: matches!(state, "Z" | "X" | "x"), stopped: state == "T" })
 }
 
 #[cfg(test)]

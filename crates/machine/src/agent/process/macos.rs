@@ -64,7 +64,8 @@ fn parse_line(line: &str) -> Option<ProcessStat> {
     let mut words = line.split_ascii_whitespace();
     let pid = words.next()?.parse().ok()?;
     let parent = words.next()?.parse().ok()?;
-    let zombie = words.next()?.starts_with('Z');
+    let state = words.next()?;
+    let (zombie, stopped) = (state.starts_with('Z'), state.starts_with('T'));
     let _weekday = words.next()?;
     let month = words.next()?;
     let month = "JanFebMarAprMayJunJulAugSepOctNovDec".find(month)? as u64 / 3;
@@ -74,5 +75,5 @@ fn parse_line(line: &str) -> Option<ProcessStat> {
         seconds = seconds * 60 + part.parse::<u64>().ok()?;
     }
     let year: u64 = words.next()?.parse().ok()?;
-    Some(ProcessStat { pid, parent, start_time: ((year * 12 + month) * 31 + day) * 86_400 + seconds, zombie })
+    Some(ProcessStat { pid, parent, start_time: ((year * 12 + month) * 31 + day) * 86_400 + seconds, zombie, stopped })
 }
