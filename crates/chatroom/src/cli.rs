@@ -119,7 +119,7 @@ pub(crate) struct Up {
     /// Where the server keeps its data; by default `server` in the chatroom directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Origin of a page elsewhere that may call the API from a browser, for example https://app.example.org; may be repeated.
+    /// Origin of a page elsewhere that may call the API from a browser, for example `https://app.example.org`; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
     /// Do not open the browser.
@@ -145,7 +145,7 @@ pub(crate) struct Server {
     /// Believe the X-Forwarded headers of a proxy before the server.
     #[arg(long)]
     pub(crate) trust_proxy: bool,
-    /// Origin of a page elsewhere that may call the API from a browser, for example https://app.example.org; may be repeated.
+    /// Origin of a page elsewhere that may call the API from a browser, for example `https://app.example.org`; may be repeated.
     #[arg(long, value_name = "ORIGIN")]
     pub(crate) allow_origin: Vec<String>,
 }

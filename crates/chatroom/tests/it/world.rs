@@ -424,13 +424,19 @@ impl Process {
 
     /// Waits for its end.
     #[track_caller]
-    pub(crate) fn done(mut self) -> Done {
+    pub(crate) fn done(self) -> Done {
+        self.done_within(2 * DEADLINE)
+    }
+
+    /// Waits for its end, which may take so long.
+    #[track_caller]
+    pub(crate) fn done_within(mut self, limit: Duration) -> Done {
         let begun = Instant::now();
         let status: ExitStatus = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(begun.elapsed() < 2 * DEADLINE, "{} hangs:\n{}{}", self.name, self.stdout(), self.stderr());
+            assert!(begun.elapsed() < limit, "{} hangs:\n{}{}", self.name, self.stdout(), self.stderr());
             std::thread::sleep(Duration::from_millis(5));
         };
         self.read_to_end();
