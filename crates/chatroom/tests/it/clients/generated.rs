@@ -103,7 +103,7 @@ fn no_generated_call_of_a_machine_meets_what_the_document_does_not_say() {
     let done = stock.hold(
         &stock.machine_token,
         &["--include-path-regex=/(machines|agents|auth|tasks)/", "--exclude-path-regex", ENDINGS],
-        25,
+        12,
     );
     assert!(done.len() >= 6, "{done:?}");
 }
