@@ -12,8 +12,7 @@ use crate::ui::{Ui, one_line};
 use crate::{browser, log, program};
 use anyhow::Result;
 use chatroom_machine::daemon::{self, Connection, DaemonError, Holder, Options, Shutdown, Status, StopMode};
-use chatroom_machine::{Client, Secret, ServerUrl, credentials};
-use chatroom_protocol::api::{Empty, auth};
+use chatroom_machine::{Secret, ServerUrl, credentials};
 use chatroom_server::{Server, ServerOptions};
 use serde_json::json;
 use std::time::Duration;
@@ -66,7 +65,8 @@ pub(crate) async fn run(context: &Context, args: cli::Up) -> Result<()> {
         browser::open_secret(&context.home, &link)?;
     }
     let telling = tokio::spawn(tell_connection(context.ui, connection));
-    let forgetting = tokio::spawn(forget(url, old));
+    // What fails here fails again at the next start, and costs a row.
+    let forgetting = tokio::spawn(async move { crate::commands::auth::revoke(&url, old).await });
 
     let ended = tokio::select! {
         interrupted = signals.next() => {
@@ -126,16 +126,6 @@ async fn sign_in(context: &Context, server: &Server, url: &ServerUrl) -> Result<
         credentials.sign_in(url, token, Some(name));
         old
     })?)
-}
-
-/// Revokes the login that was replaced. What fails here fails again at the next start, and costs a row.
-async fn forget(url: ServerUrl, old: Option<Secret>) {
-    if let Some(old) = old
-        && let Ok(client) = Client::new(&url, Some(old))
-        && let Err(error) = client.call::<auth::Logout>(&Empty {}).await
-    {
-        tracing::debug!(%error, "the last login was not revoked");
-    }
 }
 
 fn greet(ui: Ui, url: &ServerUrl, link: &str) -> Result<()> {

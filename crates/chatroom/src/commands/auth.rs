@@ -48,8 +48,23 @@ async fn sign_in(context: &Context, login: &Login) -> Result<()> {
         return Err(refused("this token is not a user's").hint("mint one with `chatroom auth token`").into());
     };
     let name = user_name.clone();
-    credentials::update(&context.home, |credentials| credentials.sign_in(&server, token, Some(name)))?;
+    let old = credentials::update(&context.home, |credentials| {
+        let old = credentials.login(&server).and_then(|login| login.user_token.clone());
+        credentials.sign_in(&server, token.clone(), Some(name));
+        old.filter(|old| old.expose() != token.expose())
+    })?;
+    revoke(&server, old).await;
     Ok(context.ui.answer(&identity, |_| format!("signed in at {server} as {}", one_line(user_name)))?)
+}
+
+/// Ends the login that a new one has replaced, as far as the server can be reached.
+pub(crate) async fn revoke(server: &ServerUrl, old: Option<Secret>) {
+    if let Some(old) = old
+        && let Ok(client) = Client::new(server, Some(old))
+        && let Err(error) = client.call::<auth::Logout>(&Empty {}).await
+    {
+        tracing::debug!(%error, "the last login was not revoked");
+    }
 }
 
 /// Shows a code and waits until a person has approved it.
@@ -93,8 +108,13 @@ async fn sign_out(context: &Context) -> Result<()> {
     match &resolved.source {
         Source::Login { .. } => {}
         Source::Nobody => return Ok(context.ui.say(&format!("not signed in at {}", resolved.server))?),
-        Source::Environment | Source::Agent(_) => {
+        Source::Environment => {
             return Err(refused("the credential comes from the environment").hint("unset CHATROOM_TOKEN").into());
+        }
+        Source::Agent(_) => {
+            return Err(refused("the credential is an agent's, which ends with the agent")
+                .hint("unset CHATROOM_CREDENTIAL_FILE to sign yourself out")
+                .into());
         }
     }
     // This machine's own credential was given because of the login: it ends with it.

@@ -3,7 +3,7 @@
 mod agent;
 mod api;
 mod artifact;
-mod auth;
+pub(crate) mod auth;
 mod backlog;
 mod context;
 pub(crate) mod daemon;
