@@ -3,6 +3,7 @@
 use super::{Slot, Wait};
 use crate::commands::context;
 use crate::commands::messages::attached;
+use crate::commands::work::{own, sent, standing};
 use crate::error::refused;
 use crate::retry::idempotent;
 use anyhow::Result;
@@ -178,7 +179,7 @@ pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a C
         }),
         "task_started" => Box::pin(async move {
             let written = idempotent::<tasks::Start>(&slot.client, &slot.held(read(args)?)).await?;
-            Ok(format!("task {} is in progress", written.task.task_id))
+            Ok(standing(&written.task))
         }),
         "report_progress" => Box::pin(async move {
             let args: ReportProgress = read(args)?;
@@ -187,7 +188,7 @@ pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a C
                 role: slot.role.clone(),
                 task_id: args.task_id.into(),
                 delivery: args.delivery,
-                content: args.text,
+                content: own(args.text)?,
             };
             idempotent::<messages::ReportProgress>(&slot.client, &args).await?;
             Ok("noted; go on with the task".to_owned())
@@ -200,15 +201,15 @@ pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a C
                 task_id: args.task_id.into(),
                 delivery: args.delivery,
                 next_role: args.next_role,
-                content: args.message,
+                content: own(args.message)?,
                 artifacts: attached(&args.artifacts)?,
             };
             let handed = idempotent::<tasks::Handoff>(&slot.client, &args).await?;
-            Ok(format!("handed to {}; now call wait_for_task", handed.next_role))
+            Ok(format!("{}; now call wait_for_task", sent(&handed)))
         }),
         "task_complete" => Box::pin(async move {
             let written = idempotent::<tasks::Complete>(&slot.client, &slot.held(read(args)?)).await?;
-            Ok(format!("task {} is completed; now call wait_for_task", written.task.task_id))
+            Ok(format!("{}; now call wait_for_task", standing(&written.task)))
         }),
         "read_context" => Box::pin(async move {
             let args: ReadContext = read(args)?;
