@@ -142,6 +142,9 @@ pub(crate) struct Server {
     /// Address under which people and machines reach the server, when it is not the one it listens on.
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// Print a link that signs a browser in as the first user, once; without this only while nobody has ever signed in.
+    #[arg(long)]
+    pub(crate) sign_in_link: bool,
     /// Believe the X-Forwarded headers of a proxy before the server.
     #[arg(long)]
     pub(crate) trust_proxy: bool,

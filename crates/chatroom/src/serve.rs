@@ -9,7 +9,7 @@ use chatroom_server::{Server, ServerOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Runs a server until TERM, HUP or INT. While nobody has ever signed in it prints a link for the first user.
+/// Runs a server until TERM, HUP or INT. While nobody has ever signed in, or when asked to, it prints a link for the first user.
 pub(crate) async fn run(context: &Context, args: cli::Server) -> Result<()> {
     log::init(false);
     let options = ServerOptions {
@@ -23,13 +23,14 @@ pub(crate) async fn run(context: &Context, args: cli::Server) -> Result<()> {
     };
     let shutdown = stop_token()?;
     let server = Server::bind(options).await?;
-    print_link(context.ui, &server).await?;
+    print_link(context.ui, &server, args.sign_in_link).await?;
     server.run(shutdown).await
 }
 
-async fn print_link(ui: Ui, server: &Server) -> Result<()> {
+async fn print_link(ui: Ui, server: &Server, is_wanted: bool) -> Result<()> {
     let first = server.first_user().await?;
-    let link = if first.signed_in_at.is_none() { Some(server.sign_in_link().await?) } else { None };
+    let is_wanted = is_wanted || first.signed_in_at.is_none();
+    let link = if is_wanted { Some(server.sign_in_link().await?) } else { None };
     let answer = serde_json::json!({"url": server.local_url(), "signInLink": link});
     Ok(ui.answer(&answer, |_| {
         let greeting = format!("chatroom server at {}\n", server.local_url());

@@ -82,7 +82,7 @@ pub(super) async fn redeem_link(State(web): State<Web>, Path(token): Path<String
             StatusCode::GONE,
             "This link has ended",
             "<p>It was used before, or it is too old. A signed-in CLI makes a new one: <code>chatroom auth link</code>.
-             <code>chatroom up</code> prints one at each start.</p>",
+             <code>chatroom up</code> prints one at each start, and so does <code>chatroom server --sign-in-link</code>.</p>",
         ),
         Err(fail) => refused(&fail.into_refusal("auth.redeemLink")),
     }
@@ -214,7 +214,8 @@ fn not_signed_in() -> Response {
         StatusCode::UNAUTHORIZED,
         "Not signed in",
         "<p>Open the sign-in link that <code>chatroom up</code> printed, or make a new one on a machine that is signed in:
-         <code>chatroom auth link</code>.</p>",
+         <code>chatroom auth link</code>. Where only the server runs, <code>chatroom server --sign-in-link</code> prints one at
+         its start.</p>",
     )
 }
 
