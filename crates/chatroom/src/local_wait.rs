@@ -53,6 +53,11 @@ pub(crate) struct Wait {
 
 /// Waits over the daemon, if one runs here. What is left to do without it is given back.
 pub(crate) fn run(context: &Context, args: WaitForTask) -> Result<Option<Wait>> {
+    if is_unread() {
+        return Err(refused("what this command prints would reach nobody: its standard output is closed or /dev/null")
+            .hint("run it with an output that is read; no task was taken")
+            .into());
+    }
     let begun = Instant::now();
     let guessed = parent_tool::guess();
     let tool = args.agent_type.as_deref().map(|tool| tool.trim().to_lowercase()).or_else(|| guessed.map(str::to_owned));
@@ -81,6 +86,13 @@ pub(crate) fn run(context: &Context, args: WaitForTask) -> Result<Option<Wait>> 
         Ok(false) => Ok(Some(wait)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether standard output is the null device. A closed one is, too: the runtime opens the device in its place.
+fn is_unread() -> bool {
+    let (Ok(output), Ok(null)) = (rustix::fs::fstat(io::stdout()), rustix::fs::stat("/dev/null")) else { return false };
+    let is_device = rustix::fs::FileType::from_raw_mode(output.st_mode).is_char_device();
+    is_device && output.st_rdev == null.st_rdev
 }
 
 /// False: the daemon is not there, is not there any more, or does not do it.
