@@ -8,9 +8,17 @@ use chatroom_machine::identity;
 use chatroom_protocol::id::MachineId;
 use chatroom_protocol::machine::Machine;
 
-/// This machine's id, when it has one that can be read.
+/// This machine's id, when it has one that can be read: for marking it where others are shown as well.
 pub(crate) fn this_machine(context: &Context) -> Option<MachineId> {
-    identity::load(&context.home).ok().flatten().map(|file| file.machine_id)
+    known_here(context).ok().flatten()
+}
+
+/// This machine's id, if it has one: for what happens on it.
+///
+/// # Errors
+/// The identity is there, but cannot be read: another machine must not take its place.
+pub(crate) fn known_here(context: &Context) -> Result<Option<MachineId>> {
+    Ok(identity::load(&context.home)?.map(|file| file.machine_id))
 }
 
 /// Finds a machine by its id or its name.

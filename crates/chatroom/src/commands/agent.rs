@@ -4,7 +4,7 @@ use crate::cli::{Agent as AgentCommand, AgentList, AgentLogs, AgentSlot, AgentSt
 use crate::context::{Context, link};
 use crate::duration::show;
 use crate::error::{Refused, refused};
-use crate::machines::{default, named, this_machine};
+use crate::machines::{default, known_here, named, this_machine};
 use crate::retry;
 use crate::ui::{one_line, table};
 use anyhow::Result;
@@ -34,10 +34,13 @@ pub(crate) async fn run(context: &Context, command: AgentCommand) -> Result<()> 
 async fn start(context: &Context, start: AgentStart) -> Result<()> {
     let client = context.client()?;
     let list = client.call::<machines::ListMachines>(&Empty {}).await?;
-    let this = this_machine(context);
-    let machine = match &start.slot.machine {
-        Some(name) => named(&list, name)?,
-        None => default(&list, this.as_ref())?,
+    let (this, machine) = match &start.slot.machine {
+        Some(name) => (this_machine(context), named(&list, name)?),
+        None => {
+            let this = known_here(context)?;
+            let machine = default(&list, this.as_ref())?;
+            (this, machine)
+        }
     };
     let chatroom_id = ChatroomId::from(start.slot.chatroom_id.clone());
     let is_here = this.as_ref() == Some(&machine.machine_id);
@@ -120,7 +123,7 @@ async fn command_slot(context: &Context, slot: AgentSlot, request: fn(RoleSlot) 
             .find(|machine| machine.agents.iter().any(|agent| agent.chatroom_id == chatroom_id && agent.role == role))
         {
             Some(machine) => machine,
-            None => default(&list, this_machine(context).as_ref())?,
+            None => default(&list, known_here(context)?.as_ref())?,
         },
     };
     let request = request(RoleSlot { chatroom_id, role: slot.role });
@@ -302,7 +305,7 @@ async fn logs(context: &Context, logs: AgentLogs) -> Result<()> {
         (None, Some(room), Some(role)) => {
             let args = agents::ListArgs {
                 chatroom_id: Some(room.into()),
-                machine_id: this_machine(context),
+                machine_id: known_here(context)?,
                 include_ended: true,
             };
             let found = context.client()?.call::<agents::List>(&args).await?;

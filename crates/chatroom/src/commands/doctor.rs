@@ -181,7 +181,7 @@ async fn connection(context: &Context, client: &Client) -> Check {
 
 async fn machine(context: &Context, client: &Client) -> Result<Machine> {
     let list = client.call::<machines::ListMachines>(&Empty {}).await?;
-    Ok(default(&list, crate::machines::this_machine(context).as_ref())?.clone())
+    Ok(default(&list, crate::machines::known_here(context)?.as_ref())?.clone())
 }
 
 async fn tools(context: &Context) -> Check {

@@ -5,7 +5,7 @@ use crate::commands::daemon;
 use crate::context::Context;
 use crate::duration::show;
 use crate::error::refused;
-use crate::machines::{default, named, this_machine};
+use crate::machines::{default, known_here, named, this_machine};
 use crate::ui::{one_line, table};
 use anyhow::Result;
 use chatroom_machine::config::Config;
@@ -79,7 +79,7 @@ async fn show_machine(context: &Context, name: Option<&str>) -> Result<()> {
     let list = all(&client).await?;
     let machine = match name {
         Some(name) => named(&list, name)?,
-        None => default(&list, this_machine(context).as_ref())?,
+        None => default(&list, known_here(context)?.as_ref())?,
     };
     let args = machines::ListCommandsArgs { machine_id: machine.machine_id.clone(), limit: Some(10) };
     let commands = client.call::<machines::ListCommands>(&args).await?;

@@ -4,7 +4,7 @@ use crate::cli::{AgentSlot, AgentStart, RoomStart, RoomStop};
 use crate::commands::agent;
 use crate::context::{Context, link};
 use crate::error::{Said, refused};
-use crate::machines::{default, named, this_machine};
+use crate::machines::{default, known_here, named};
 use crate::ui::one_line;
 use anyhow::Result;
 use chatroom_machine::Client;
@@ -174,7 +174,7 @@ impl Known {
         let of_room = agents::ListArgs { chatroom_id: Some(chatroom_id.clone()), ..Default::default() };
         Ok(Self {
             machines: client.call::<machines::ListMachines>(&Empty {}).await?,
-            this: this_machine(context),
+            this: known_here(context)?,
             configs: client.call::<machines::GetAgentConfigs>(&room).await?,
             agents: client.call::<agents::List>(&of_room).await?,
         })
