@@ -209,3 +209,41 @@ fn doctor_does_a_whole_round_trip() {
     let left = world.line("agent list --json").ok().json();
     assert_eq!(left, json!([]));
 }
+
+#[test]
+fn a_login_replaces_the_one_before_and_a_lost_cookie_locks_nobody_out() {
+    let world = World::new();
+    let server = world.signed_in();
+    let credentials = world.chatroom_dir().join("credentials.json");
+    let old = fs::read_to_string(&credentials).unwrap();
+    let address = server.address();
+    server.stop();
+    // Somebody has signed in here: a link is printed only when it is asked for.
+    let quiet = world.server_at(&address);
+    assert_eq!(quiet.sign_in_link, "");
+    quiet.stop();
+    let mut process = world.line(&format!("server --listen={address} --sign-in-link --json")).start();
+    let link = process.document()["signInLink"].as_str().unwrap().to_owned();
+    world.sign_in(&format!("http://{address}"), &link);
+    world.line("machine list").ok();
+    fs::write(&credentials, old).unwrap();
+    world.line("machine list").refused();
+}
+
+#[test]
+fn what_nobody_would_read_takes_no_task() {
+    let world = World::new();
+    let wait = "wait-for-task --chatroom-id=r --role=builder";
+    let script = format!("{} {wait} >&-", crate::world::binary().display());
+    let done = world.command("/bin/sh", ["-c", &script]).refused();
+    assert!(done.stderr.contains("reach nobody"), "{done:?}");
+    assert!(!world.chatroom_dir().exists());
+}
+
+#[test]
+fn a_damaged_identity_is_told_before_another_machine_is_taken() {
+    let world = World::new();
+    let _server = world.signed_in();
+    fs::write(world.chatroom_dir().join("machine.json"), "{").unwrap();
+    world.line("agent start --chatroom-id=r --role=builder --tool=echo").refused().says("machine.json is damaged");
+}
