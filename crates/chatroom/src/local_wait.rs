@@ -5,7 +5,7 @@
 //! as signals do; the daemon gives back a task that was not printed.
 
 use crate::cli::WaitForTask;
-use crate::commands::wait::{State, default_wait, no_task_yet};
+use crate::commands::wait::{State, default_wait, no_task_yet, superseded};
 use crate::context::Context;
 use crate::duration::show;
 use crate::error::{Said, refused};
@@ -129,7 +129,7 @@ fn over_daemon(context: &Context, wait: &mut Wait) -> Result<bool> {
             Heard::Word(DaemonWord::Up) => wait.state.hear(Notice::Up),
             Heard::Word(DaemonWord::Held { reason }) => wait.state.hear(Notice::Held(reason)),
             Heard::Word(DaemonWord::Superseded { reason }) => {
-                ui.say(&format!("no longer waiting: {}", one_line(&reason)))?;
+                superseded(ui, &reason)?;
                 return Ok(true);
             }
             Heard::Word(DaemonWord::Task { delivery }) => {

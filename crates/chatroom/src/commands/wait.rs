@@ -23,6 +23,7 @@ use chatroom_protocol::api::machines::Register;
 use chatroom_protocol::api::tasks::WaiterArgs;
 use chatroom_protocol::local::ByHand;
 use chatroom_protocol::task::Delivery;
+use serde_json::json;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -91,7 +92,7 @@ async fn wait_and_print(context: &Context, wait: Wait, waiter: Waiter, stopped: 
     let (waited, ()) = tokio::join!(waiting, lines);
     match waited? {
         Waited::Task(delivery) => hand_out(ui, &waiter, *delivery, &stopped).await,
-        Waited::Superseded(reason) => Ok(ui.say(&format!("no longer waiting: {}", one_line(&reason)))?),
+        Waited::Superseded(reason) => Ok(superseded(ui, &reason)?),
         Waited::Over if stopped.is_cancelled() => Err(Said.into()),
         Waited::Over => {
             let state = state.lock().map(|state| state.clone()).unwrap_or_default();
@@ -143,7 +144,14 @@ async fn print_lines(ui: Ui, state: Arc<Mutex<State>>, end: Instant, over: Cance
 pub(crate) fn no_task_yet(ui: Ui, args: &WaitForTask, state: &State) -> io::Result<()> {
     let reason = state.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let again = program::wait_step(&same_command(args));
-    ui.say(&format!("No task yet{reason}: run the same command again.\n\n{again}"))
+    let document = json!({"next": "wait", "reason": state.reason(), "command": same_command(args)});
+    ui.answer(&document, |_| format!("No task yet{reason}: run the same command again.\n\n{again}"))
+}
+
+/// Says that another one waits now.
+pub(crate) fn superseded(ui: Ui, reason: &str) -> io::Result<()> {
+    let document = json!({"next": "superseded", "reason": reason});
+    ui.answer(&document, |_| format!("no longer waiting: {}", one_line(reason)))
 }
 
 /// Why nothing comes, as far as it is known.
