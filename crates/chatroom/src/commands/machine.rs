@@ -2,15 +2,17 @@
 
 use crate::cli::{Machine as MachineCommand, Repair};
 use crate::commands::daemon;
-use crate::context::Context;
+use crate::context::{Context, signed_in};
 use crate::duration::show;
 use crate::error::refused;
 use crate::machines::{default, known_here, named, this_machine};
+use crate::program;
 use crate::ui::{one_line, table};
 use anyhow::Result;
 use chatroom_machine::config::Config;
+use chatroom_machine::credentials::Source;
 use chatroom_machine::identity::{self, Fingerprint};
-use chatroom_machine::tools::Detector;
+use chatroom_machine::tools::{Detection, Detector};
 use chatroom_machine::{Client, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::api::{Empty, machines};
@@ -144,7 +146,30 @@ async fn detect(context: &Context, refresh: bool) -> Result<()> {
     let detector = Detector::new(&context.home, &Config::load(&context.home)?);
     let detector = if refresh { detector.fresh() } else { detector };
     let found = detector.detect().await;
+    if let Err(error) = tell_server(context, &found).await {
+        context.ui.note(&format!("the server was not told of these tools: {error:#}"))?;
+    }
     Ok(context.ui.answer(&found.reports, |reports| tools(reports))?)
+}
+
+/// Registers what was found, where this user is signed in and this machine is registered.
+async fn tell_server(context: &Context, found: &Detection) -> Result<()> {
+    let Some(id) = this_machine(context) else { return Ok(()) };
+    let resolved = match context.resolve() {
+        Ok(resolved) if matches!(resolved.source, Source::Login { .. }) => resolved,
+        _ => return Ok(()),
+    };
+    let client = signed_in(&resolved)?;
+    if !all(&client).await?.iter().any(|machine| machine.machine_id == id) {
+        return Ok(());
+    }
+    let found = found.clone();
+    let (file, ()) = identity::update(&context.home, &Fingerprint::read(), |file| {
+        file.available_tools = found.reports;
+        file.spawn_path = Some(found.spawn_path);
+    })?;
+    client.call::<machines::Register>(&file.register_args(&program::path()?, false)).await?;
+    Ok(())
 }
 
 /// Tools with their versions, or what is wrong and the repair.
