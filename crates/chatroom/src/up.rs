@@ -4,7 +4,7 @@
 //! The first Ctrl-C stops the agents, then daemon and server. A second one, TERM and HUP leave the agents to be found again.
 
 use crate::cli;
-use crate::commands::daemon::told;
+use crate::commands::daemon::{check_files, told};
 use crate::context::Context;
 use crate::error::refused;
 use crate::serve::first_user;
@@ -35,6 +35,7 @@ pub(crate) async fn run(context: &Context, args: cli::Up) -> Result<()> {
             .hint("stop it first: chatroom machine daemon stop --keep-agents; or end the other `chatroom up`")
             .into());
     }
+    check_files(context)?;
     let mut signals = Signals::register()?;
     let options = ServerOptions {
         listen: args.listen,

@@ -9,11 +9,14 @@ use crate::stop::on_signal;
 use crate::ui::one_line;
 use crate::{log, program};
 use anyhow::Result;
+use chatroom_machine::config::Config;
 use chatroom_machine::daemon::control::{Announcer, BackgroundStart};
 use chatroom_machine::daemon::{
     self, Connection, DaemonError, DaemonState, Holder, LockedBy, Options, Status, StopMode,
 };
+use chatroom_machine::identity::{self, Fingerprint};
 use chatroom_machine::{ServerUrl, clock};
+use rustix::fs::Access;
 use serde_json::json;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -56,7 +59,32 @@ fn options(context: &Context) -> Result<Options> {
     Ok(options)
 }
 
+/// What a daemon stands on: a directory that can be written, and files that can be understood.
+///
+/// # Errors
+/// What is wrong with which file, and what to do.
+pub(crate) fn check_files(context: &Context) -> Result<()> {
+    let path = context.home.path();
+    let writable = |()| rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into);
+    context.home.create().and_then(writable).map_err(|error| {
+        refused(format!("the directory {} cannot be used", path.display()))
+            .hint("check owner and mode (0700) of it and of what is above it, or name another with CHATROOM_HOME")
+            .caused_by(error)
+    })?;
+    Config::load(&context.home)?;
+    identity::load_or_create(&context.home, &Fingerprint::read(), clock::now())?;
+    Ok(())
+}
+
 fn start(context: &Context) -> Result<()> {
+    check_files(context)?;
+    if let Status::Running { by: Some(by), .. } = daemon::status(&context.home)?
+        && by.holder == Holder::Up
+    {
+        return Err(refused(format!("daemon is already running (pid {}), inside `chatroom up`", by.process.pid))
+            .hint("nothing needs to be done; for a daemon of its own, end `chatroom up` with Ctrl-C first")
+            .into());
+    }
     let mut args = Vec::new();
     if let Some(server) = &context.global.server {
         args.push(format!("--server={server}"));

@@ -17,6 +17,7 @@ use chatroom_protocol::command::{CommandRequest, CommandStatus, RoleSlot, StartA
 use chatroom_protocol::id::ChatroomId;
 use chatroom_protocol::machine::{ConnectionState, Machine};
 use chatroom_protocol::room::USER_ROLE;
+use rustix::fs::Access;
 use serde::Serialize;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -113,7 +114,14 @@ fn directory(context: &Context) -> Check {
         Ok(about) if about.permissions().mode() & 0o077 != 0 => {
             fault("directory", format!("{} is open to others", path.display()), format!("chmod 700 {}", path.display()))
         }
-        Ok(_) => well("directory", path.display().to_string()),
+        Ok(_) => match rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => well("directory", path.display().to_string()),
+            Err(error) => fault(
+                "directory",
+                format!("{} cannot be written: {error}", path.display()),
+                "make it your own: check its owner, its mode (0700) and that its disk is not read-only",
+            ),
+        },
     }
 }
 
@@ -135,7 +143,7 @@ fn machine_file(context: &Context) -> Check {
         }
         Err(error) => {
             let hint = error.hint();
-            fault("identity", error.to_string(), hint)
+            fault("identity", format!("{:#}", anyhow::Error::from(error)), hint)
         }
     }
 }
