@@ -247,3 +247,51 @@ fn a_damaged_identity_is_told_before_another_machine_is_taken() {
     fs::write(world.chatroom_dir().join("machine.json"), "{").unwrap();
     world.line("agent start --chatroom-id=r --role=builder --tool=echo").refused().says("machine.json is damaged");
 }
+
+#[test]
+fn a_wait_that_ends_without_a_task_prints_one_document() {
+    let world = World::new();
+    let _server = world.signed_in();
+    let room = world.room("solo");
+    let wait = format!("wait-for-task --chatroom-id={room} --role=builder --json");
+    let ended = world.line(&format!("{wait} --timeout=1s")).ok().json();
+    assert_eq!(ended["next"], "wait");
+    assert!(ended["command"].as_str().unwrap().contains(&room), "{ended}");
+    let first = world.line(&wait).start();
+    eventually("the first one waits", || first.stderr().contains("waiting for a task").then_some(()));
+    world.line(&format!("{wait} --timeout=1s")).ok();
+    assert_eq!(first.done().json()["next"], "superseded");
+}
+
+#[test]
+fn a_detection_reaches_the_server() {
+    let world = World::new();
+    let _server = world.signed_in();
+    let room = world.room("solo");
+    world.line(&format!("wait-for-task --chatroom-id={room} --role=builder --timeout=1s")).ok();
+    world.tool("opencode", "echo 1.18.33");
+    world.line("machine detect --refresh").ok();
+    let machine = world.line("machine list --json").ok().json()[0].clone();
+    let reports = machine["availableTools"].as_array().unwrap().clone();
+    let found = reports.iter().find(|report| report["name"] == "opencode").unwrap();
+    assert_eq!(found["version"], "1.18.33", "{found}");
+}
+
+#[test]
+fn what_the_daemon_stands_on_is_checked_before_it_starts() {
+    let world = World::new();
+    world
+        .line("machine daemon start")
+        .env("CHATROOM_HOME", "/dev/null/x")
+        .refused()
+        .says("Error: the directory /dev/null/x");
+    fs::create_dir(world.chatroom_dir()).unwrap();
+    fs::write(world.chatroom_dir().join("config.toml"), "[").unwrap();
+    world.line("machine daemon start").refused().says("config.toml:1");
+    fs::remove_file(world.chatroom_dir().join("config.toml")).unwrap();
+    fs::create_dir(world.chatroom_dir().join("machine.json")).unwrap();
+    world.line("machine daemon start").refused().says("Caused by: ");
+    let up = world.line("up --no-open --listen=127.0.0.1:0").refused();
+    assert_eq!(up.stdout, "", "no link");
+    assert!(world.line("doctor").refused().stdout.contains("cannot be used: "));
+}
