@@ -282,3 +282,65 @@ fn a_chatroom_directory_with_a_long_path_has_a_socket_too_and_a_planted_link_is_
     assert_eq!(sockets(waiter.pid()), (1, 0));
     assert_eq!(fs::read_to_string(&treasure).unwrap(), "gold");
 }
+
+/// Eight hours pass for a server that stands still: all that it has written is as much older.
+fn eight_hours_pass(world: &World) {
+    use sqlx::Connection as _;
+    let file = world.chatroom_dir().join("server/chatroom.db");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut database = sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+        let past = "UPDATE tasks SET handed_at = handed_at - 28800000, created_at = created_at - 28800000,
+                                     updated_at = updated_at - 28800000";
+        sqlx::query(past).execute(&mut database).await.unwrap();
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_laptop_that_slept_eight_hours_has_lost_nothing() {
+    let world = World::new();
+    let server = with_daemon(&world);
+    let address = server.address();
+    let (held_room, waiting_room) = (world.room("solo"), world.room("solo"));
+    let tasks = |room: &str| world.line(&format!("task list --chatroom-id={room} --json")).ok().json();
+
+    // One role has its task, unconfirmed; another one waits. Then the lid is closed.
+    world.chatroom(["send", &format!("--chatroom-id={held_room}"), "build a house"]).ok();
+    let taken = world.line(&format!("wait-for-task --chatroom-id={held_room} --role=builder --json")).ok().json();
+    let waiter = wait(&world, &waiting_room, "builder");
+    let asleep = [daemon_pid(&world), waiter.pid()];
+    asleep.iter().for_each(|pid| signal(*pid, "STOP"));
+    server.stop();
+    eight_hours_pass(&world);
+    let server = world.server_at(&address);
+    // Meanwhile the task is in the queue again, and the waiter is not taken for one that waits.
+    eventually("the task is back in the queue", || (tasks(&held_room)[0]["state"] == "pending").then_some(()));
+    assert!(!is_waiting(&world, &waiting_room));
+    world.chatroom(["send", &format!("--chatroom-id={waiting_room}"), "paint it"]).ok();
+
+    asleep.iter().for_each(|pid| signal(*pid, "CONT"));
+    let done = waiter.done();
+    assert!(done.stdout.contains("| paint it") && done.stdout.contains("--delivery=1"), "{done:?}");
+    // The agent goes on with its task where it was; nobody else has got it meanwhile.
+    let task = taken["task"]["taskId"].as_str().unwrap();
+    let write = |command: &str, delivery: i64| {
+        world
+            .line(&format!("{command} --chatroom-id={held_room} --role=builder --task-id={task} --delivery={delivery}"))
+    };
+    write("task-started", 1).ok();
+    assert_eq!(tasks(&held_room)[0]["delivery"], 1);
+
+    // The second night somebody else of the role gets it: one task still, and only its newest holder's word counts.
+    signal(daemon_pid(&world), "STOP");
+    server.stop();
+    eight_hours_pass(&world);
+    let _server = world.server_at(&address);
+    let again = world.line(&format!("wait-for-task --chatroom-id={held_room} --role=builder --json")).ok().json();
+    assert_eq!((again["task"]["taskId"].as_str(), &again["task"]["delivery"]), (Some(task), &json!(2)));
+    signal(daemon_pid(&world), "CONT");
+    write("task-complete", 1).refused().says("delivery 1 counts no more");
+    write("task-complete", 2).ok();
+    let ended = world.line(&format!("task list --chatroom-id={held_room} --state=completed --json")).ok().json();
+    assert_eq!(ended.as_array().unwrap().len(), 1);
+}
