@@ -104,6 +104,7 @@ pub(super) async fn run(desk: Arc<Desk>, listener: UnixListener) {
     loop {
         while waits.try_join_next().is_some() {}
         match listener.accept().await {
+            Ok((stream, _)) if !is_ours(&stream) => tracing::warn!("another user has tried the local socket"),
             Ok((stream, _)) => {
                 let desk = Arc::clone(&desk);
                 waits.spawn(async move {
@@ -122,10 +123,6 @@ pub(super) async fn run(desk: Arc<Desk>, listener: UnixListener) {
 
 /// One connection from beginning to end.
 async fn attend(desk: &Desk, stream: UnixStream) -> io::Result<()> {
-    if stream.peer_cred()?.uid() != geteuid().as_raw() {
-        tracing::warn!("another user has tried the local socket");
-        return Ok(());
-    }
     let (reader, mut writer) = stream.into_split();
     let mut lines = BufReader::new(reader.take(MAX_SAID)).lines();
     let Ok(line) = timeout(ASK, lines.next_line()).await else { return Ok(()) };
@@ -274,6 +271,11 @@ impl Desk {
     }
 }
 
+/// Whether the process at the other end is this user's.
+fn is_ours(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
+}
+
 /// Uses a path as the address of a socket, also when it is too long for one.
 fn with_address<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     if path.as_os_str().len() <= MAX_PATH {
@@ -301,4 +303,53 @@ fn direct(reason: &str) -> DaemonWord {
 
 fn is_printed(line: Option<&str>) -> bool {
     line.is_some_and(|line| serde_json::from_str::<WaiterWord>(line).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bind, connect, is_ours};
+    use crate::Home;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    const HOME_VARIABLE: &str = "TEST_LOCAL_HOME";
+    const NOBODY: u32 = 65_534;
+
+    /// Not a test: connects as another user, past the client's own look at the directory.
+    #[test]
+    fn other_user() {
+        let Some(home) = std::env::var_os(HOME_VARIABLE) else { return };
+        let home = Home::at(home);
+        assert!(connect(&home).is_err(), "the directory is somebody else's");
+        let _stream = std::os::unix::net::UnixStream::connect(home.daemon_socket()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_processes_of_this_user_are_taken_in() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::at(root.path());
+        let listener = bind(&home).unwrap();
+        assert_eq!(fs::metadata(home.daemon_socket()).unwrap().permissions().mode() & 0o777, 0o600);
+        let _own = connect(&home).unwrap();
+        assert!(is_ours(&listener.accept().await.unwrap().0));
+        if !rustix::process::geteuid().is_root() {
+            // Nobody but root can become somebody else.
+            return;
+        }
+        // Even with the doors open.
+        for path in [root.path().to_owned(), home.daemon_socket()] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let program = root.path().join("program");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let mut other = Command::new(program);
+        other.args(["--exact", "daemon::local::tests::other_user"]).env(HOME_VARIABLE, home.path()).uid(NOBODY);
+        let mut other = other.spawn().unwrap();
+        assert!(!is_ours(&listener.accept().await.unwrap().0));
+        assert!(other.wait().unwrap().success());
+        // A directory that others can write into is not trusted by our own processes either.
+        assert!(connect(&home).is_err());
+    }
 }
