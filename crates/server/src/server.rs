@@ -6,6 +6,7 @@ use crate::functions;
 use crate::functions::auth;
 use crate::http::{Guard, Web, parse_origin, router};
 use crate::live::{Hub, postgres};
+use crate::registry::Registry;
 use crate::store::users::{self, User};
 use crate::store::{self, Backend, Store, Tx, retried};
 use crate::{clock, reconcile, secret, sync};
@@ -60,6 +61,14 @@ impl Server {
     /// When the data directory is in use or cannot be written, the database is newer than this program, or the address is
     /// taken.
     pub async fn bind(options: ServerOptions) -> anyhow::Result<Self> {
+        Self::bind_with(options, functions::registry()).await
+    }
+
+    /// The same with other functions: tests bring their own.
+    ///
+    /// # Errors
+    /// As for [`Server::bind`].
+    pub async fn bind_with(options: ServerOptions, registry: Registry) -> anyhow::Result<Self> {
         let allowed_origins =
             options.allowed_origins.iter().map(|origin| parse_origin(origin)).collect::<Result<_, _>>()?;
         let replica: String = secret::new_id();
@@ -80,7 +89,7 @@ impl Server {
         let address = listener.local_addr().context("cannot tell the address that was bound")?;
         let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(address)));
         let public_url = public_url.trim_end_matches('/').to_owned();
-        let app = Arc::new(App::new(store, hub, functions::registry(), replica, public_url));
+        let app = Arc::new(App::new(store, hub, registry, replica, public_url));
         ensure_first_user(&app, &options.first_user).await.context("cannot make the first user")?;
         sync::clock::resume(&app).await.context("cannot read the commit clock")?;
         reconcile::at_start(&app).await.context("cannot take note of the start")?;

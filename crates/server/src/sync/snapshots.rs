@@ -12,8 +12,10 @@ use crate::store::StoreError;
 use chatroom_protocol::sync::SyncTs;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 /// How long a snapshot is used again, at most.
@@ -60,10 +62,12 @@ pub struct Snapshots {
 struct Snapshot {
     ts: SyncTs,
     generation: u64,
-    commits: Option<u64>,
+    commits: u64,
     taken: Instant,
     /// Begun by the first who reads, ended when nobody waits.
     transaction: tokio::sync::Mutex<Transaction>,
+    /// How many wait for it.
+    waiting: AtomicUsize,
     results: Mutex<Results>,
 }
 
@@ -106,25 +110,29 @@ impl Snapshots {
             let own;
             let (snapshot, mut transaction) = match snapshot.transaction.try_lock() {
                 Ok(transaction) => (&snapshot, transaction),
-                Err(_) if is_awaited => (&snapshot, snapshot.transaction.lock().await),
+                Err(_) if is_awaited => (&snapshot, snapshot.wait().await),
                 // Others read other things: we need not wait for them.
                 Err(_) => {
                     own = Snapshot::new(app);
-                    (&own, own.transaction.lock().await)
+                    (&own, own.wait().await)
                 }
             };
-            // Whoever had it before us may have read the same; and may have ended it.
+            // Taken out while it is used: when that fails or is given up, the transaction ends.
+            let open = std::mem::replace(&mut *transaction, Transaction::Ended);
+            // Whoever had it before us may have read the same.
             if let Some(results) = snapshot.all(&keys) {
-                self.end_unless_wanted(snapshot, &mut transaction);
+                snapshot.put_back(open, &mut transaction);
                 return Ok((snapshot.ts, results));
             }
-            if matches!(*transaction, Transaction::New) {
-                let cx = QueryCx { tx: app.store.read().await?, caller: Caller::Public, app: Arc::clone(app) };
-                *transaction = Transaction::Open(Box::new(cx));
-            }
-            let Transaction::Open(cx) = &mut *transaction else {
-                fresh = true;
-                continue;
+            let mut cx = match open {
+                Transaction::New => {
+                    Box::new(QueryCx { tx: app.store.read().await?, caller: Caller::Public, app: Arc::clone(app) })
+                }
+                Transaction::Open(cx) => cx,
+                Transaction::Ended => {
+                    fresh = true;
+                    continue;
+                }
             };
             cx.caller = reader.caller.without_credential();
             let mut results = Vec::with_capacity(keys.len());
@@ -132,14 +140,14 @@ impl Snapshots {
                 let result = match snapshot.one(key) {
                     Some(known) => known,
                     None => {
-                        let read = Written::new(query.name, &run(app, cx, query).await?);
+                        let read = Written::new(query.name, &run(app, &mut cx, query).await?);
                         snapshot.keep(key, &read);
                         read
                     }
                 };
                 results.push(result);
             }
-            self.end_unless_wanted(snapshot, &mut transaction);
+            snapshot.put_back(Transaction::Open(cx), &mut transaction);
             return Ok((snapshot.ts, results));
         }
     }
@@ -147,11 +155,10 @@ impl Snapshots {
     /// The snapshot of before when it still shows what is there now, else a new one.
     fn take(&self, app: &App, after: SyncTs, fresh: bool) -> Arc<Snapshot> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let (generation, commits) = (app.hub.generation(), app.store.commits().settled());
+        let (generation, commits) = (app.hub.generation(), app.store.commits().begun());
         if let Some(known) = &*current
             && !fresh
             && known.generation == generation
-            && known.commits.is_some()
             && known.commits == commits
             && known.ts > after
             && known.taken.elapsed() < KEPT
@@ -161,16 +168,6 @@ impl Snapshots {
         let new = Snapshot::new(app);
         *current = Some(Arc::clone(&new));
         new
-    }
-
-    /// Ends the transaction when only we and perhaps `current` hold the snapshot: an open one keeps the database from tidying up.
-    fn end_unless_wanted(&self, snapshot: &Arc<Snapshot>, transaction: &mut Transaction) {
-        // Nobody can take it meanwhile: that needs this lock.
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_current = current.as_ref().is_some_and(|current| Arc::ptr_eq(current, snapshot));
-        if Arc::strong_count(snapshot) <= 1 + usize::from(is_current) {
-            *transaction = Transaction::Ended;
-        }
     }
 }
 
@@ -187,15 +184,30 @@ enum Claim {
 impl Snapshot {
     fn new(app: &App) -> Arc<Self> {
         // First what tells of changes, then the time, then (later) the read: a change in between is in the read as well.
-        let (generation, commits) = (app.hub.generation(), app.store.commits().settled());
+        let (generation, commits) = (app.hub.generation(), app.store.commits().begun());
         Arc::new(Self {
             ts: app.commits.tick(),
             generation,
             commits,
             taken: Instant::now(),
             transaction: tokio::sync::Mutex::new(Transaction::New),
+            waiting: AtomicUsize::new(0),
             results: Mutex::default(),
         })
+    }
+
+    async fn wait(&self) -> MutexGuard<'_, Transaction> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let transaction = self.transaction.lock().await;
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        transaction
+    }
+
+    /// Leaves the transaction for whoever waits for it; else it ends: an open one keeps the database from tidying up.
+    fn put_back(&self, open: Transaction, place: &mut Transaction) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            *place = open;
+        }
     }
 
     fn claim(&self, keys: &[String]) -> Claim {

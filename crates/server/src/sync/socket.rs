@@ -282,6 +282,9 @@ impl Socket {
 
     async fn woken(&mut self) -> Result<(), End> {
         let topics = self.waker.take();
+        if topics.is_empty() {
+            return Ok(());
+        }
         if topics.iter().any(|topic| matches!(**topic, Topic::Credential(_))) {
             self.check_credential().await?;
         }
@@ -358,6 +361,8 @@ impl Socket {
     async fn settle(&mut self) -> Result<(), End> {
         while self.io.is_drained() {
             self.calls.start(&self.app);
+            // What an answered mutation has changed is shown by the Transition that follows, not by a later one.
+            self.woken().await?;
             let Some(due) = self.session.due() else { return Ok(()) };
             let wanted: Vec<&Query> = due.iter().filter_map(|query_id| self.session.query(*query_id)).collect();
             let read = if wanted.is_empty() {

@@ -12,3 +12,4 @@ mod machines;
 mod reference;
 mod rooms;
 mod support;
+mod wire;

@@ -2,9 +2,10 @@
 
 use chatroom_protocol::user::TokenScope;
 use chatroom_server::app::App;
+use chatroom_server::registry::Registry;
 use chatroom_server::store::credentials::{self, Holder, NewCredential};
 use chatroom_server::store::users::{self, User};
-use chatroom_server::{Server, ServerOptions, clock, secret};
+use chatroom_server::{Server, ServerOptions, clock, functions, secret};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -32,6 +33,11 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) async fn start() -> Self {
+        Self::start_with(functions::registry()).await
+    }
+
+    /// A server with these functions.
+    pub(crate) async fn start_with(registry: Registry) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = ServerOptions {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -42,7 +48,7 @@ impl TestServer {
             allowed_origins: vec!["https://app.example.org".into()],
             first_user: "ada".into(),
         };
-        let server = Server::bind(options).await.unwrap();
+        let server = Server::bind_with(options, registry).await.unwrap();
         let (url, app) = (server.local_url(), Arc::clone(server.app()));
         let token = server.mint_cli_token("test").await.unwrap();
         let link = server.sign_in_link().await.unwrap();
@@ -102,6 +108,15 @@ impl TestServer {
         Socket::connect(&self.url).await
     }
 
+    /// A signed-in socket of a session of this name.
+    pub(crate) async fn signed_in_socket(&self, session: &str, token: &str) -> Socket {
+        let mut socket = Socket::open(&self.url).await;
+        socket.send(json!({"type": "Connect", "sessionId": session, "connectionCount": 0})).await;
+        socket.authenticate(0, token).await;
+        assert!(socket.transition().await.is_empty());
+        socket
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(DEADLINE, self.running).await.expect("the server stops").unwrap().unwrap();
@@ -112,10 +127,16 @@ impl TestServer {
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    async fn connect(url: &str) -> Self {
+    /// A socket on which nothing was said yet.
+    pub(crate) async fn open(url: &str) -> Self {
         let url = format!("{}/api/sync", url.replace("http://", "ws://"));
-        let (stream, _) = tokio_tungstenite::connect_async(url).await.unwrap();
-        let mut socket = Self(stream);
+        // Small frames at once: else each waits 40 ms for the acknowledgement of the one before.
+        let (stream, _) = tokio_tungstenite::connect_async_with_config(url, None, true).await.unwrap();
+        Self(stream)
+    }
+
+    async fn connect(url: &str) -> Self {
+        let mut socket = Self::open(url).await;
         socket.send(json!({"type": "Connect", "sessionId": "s", "connectionCount": 0, "lastCloseReason": null})).await;
         socket
     }
@@ -132,6 +153,40 @@ impl Socket {
         self.send(json!({"type": "ModifyQuerySet", "baseVersion": base, "newVersion": base + 1, "modifications": [
             {"type": "Add", "queryId": query_id, "udfPath": path, "args": [args]}]}))
             .await;
+    }
+
+    /// Sends a frame of whatever kind.
+    pub(crate) async fn send_frame(&mut self, frame: Message) {
+        drop(self.0.send(frame).await);
+    }
+
+    /// Calls a mutation.
+    pub(crate) async fn mutate(&mut self, request_id: u32, path: &str, args: Value) {
+        self.send(json!({"type": "Mutation", "requestId": request_id, "udfPath": path, "args": [args]})).await;
+    }
+
+    /// The next message of whatever type within this time.
+    pub(crate) async fn next_within(&mut self, within: Duration) -> Option<Value> {
+        let next = async {
+            loop {
+                if let Message::Text(text) = self.0.next().await?.ok()? {
+                    return serde_json::from_str(&text).ok();
+                }
+            }
+        };
+        tokio::time::timeout(within, next).await.ok().flatten()
+    }
+
+    /// With which code and reason the server closes; messages before it are passed over.
+    pub(crate) async fn closed(&mut self) -> Option<(u16, String)> {
+        loop {
+            let frame = tokio::time::timeout(2 * DEADLINE, self.0.next()).await.expect("the server closes");
+            match frame? {
+                Ok(Message::Close(frame)) => return frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// The next message, pings of the server passed over; nothing when the server closed.
