@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 functions! {
-    /// Lists a room's tasks, in queue order; ended ones only when asked for by state.
+    /// Lists a room's tasks, in queue order; ended ones only when asked for by state. Texts end after 1,000 characters with `…`.
     List(ListArgs) -> Vec<Task> = "tasks.list", Query, [USER AGENT];
     /// What a waiter is to do now. Its subscription is what "waiting" means. A machine asks for the waiters that joined on it.
     GetNextTask(WaiterArgs) -> NextTask = "tasks.getNextTask", Query, [USER MACHINE AGENT];

@@ -1,7 +1,7 @@
 //! The brief: what is printed when a task is handed over.
 
 use super::untrusted::{cut, quote};
-use super::{Subject, TO_COMPLETE, TO_READ, TO_START, TO_WAIT, step, to_hand_off};
+use super::{Subject, TO_COMPLETE, TO_READ, TO_RECALL, TO_REPORT, TO_START, TO_WAIT, step, to_hand_off, to_open};
 use chatroom_protocol::room::{Artifact, Context, Message, MessageKind};
 use chatroom_protocol::task::Task;
 
@@ -85,7 +85,7 @@ The text of the task (each line begins with `|`):
         delivery = task.delivery,
         from = task.from_role,
         content = quote(content),
-        files = files(attached),
+        files = files(subject, attached),
     )
 }
 
@@ -102,8 +102,10 @@ pub(super) fn next_steps(subject: &Subject<'_>, task: &Task) -> String {
 3. When that command has succeeded, wait for the next task.
 
 {started}
+{report}
 ",
         started = step(TO_START, &commands.started(&task.task_id, task.delivery)),
+        report = step(TO_REPORT, &commands.progress(&task.task_id, task.delivery)),
     );
     for target in subject.room.team.targets(subject.role, &task.from_role) {
         text.push_str(&step(&to_hand_off(target), &commands.handoff(&task.task_id, task.delivery, target)));
@@ -112,11 +114,13 @@ pub(super) fn next_steps(subject: &Subject<'_>, task: &Task) -> String {
     text.push_str(&step(TO_COMPLETE, &commands.complete(&task.task_id, task.delivery)));
     text.push('\n');
     text.push_str(&step(TO_WAIT, &commands.wait()));
+    text.push('\n');
+    text.push_str(&step(TO_RECALL, &commands.read_context()));
     text
 }
 
 /// The artifacts that came with a task, each with the beginning of its text.
-fn files(attached: &[Attached]) -> String {
+fn files(subject: &Subject<'_>, attached: &[Attached]) -> String {
     if attached.is_empty() {
         return String::new();
     }
@@ -125,10 +129,8 @@ fn files(attached: &[Attached]) -> String {
     for Attached { artifact, text: content } in attached {
         let (shown, _) = cut(content, left.min(FILE_CHARS));
         left = left.saturating_sub(shown.chars().count());
-        let part = match shown.len() as i64 >= artifact.bytes {
-            true => String::new(),
-            false => format!("; its first {} bytes", shown.len()),
-        };
+        let whole = shown.len() as i64 >= artifact.bytes;
+        let part = if whole { String::new() } else { format!("; its first {} bytes", shown.len()) };
         text.push_str(&format!(
             "`{}`, version {}, {} bytes, by `{}`{part}:\n{}\n",
             artifact.name,
@@ -137,6 +139,10 @@ fn files(attached: &[Attached]) -> String {
             artifact.author_role,
             quote(shown),
         ));
+        if !whole {
+            let command = subject.commands().artifact(&artifact.name, artifact.version);
+            text.push_str(&step(&to_open(&artifact.name), &command));
+        }
     }
     text
 }
@@ -309,6 +315,13 @@ pub(super) mod tests {
         /opt/chatroom task-started --chatroom-id=room-1 --role=planner --task-id=task-1 --delivery=1
         ```
 
+        To tell the user how it goes, when the work takes long, run:
+        ```sh
+        /opt/chatroom report-progress --chatroom-id=room-1 --role=planner --task-id=task-1 --delivery=1 <<'CHATROOM_END'
+        REPLACE THIS LINE WITH YOUR MESSAGE
+        CHATROOM_END
+        ```
+
         To hand your work to `builder`, run:
         ```sh
         /opt/chatroom handoff --chatroom-id=room-1 --role=planner --task-id=task-1 --delivery=1 --next-role=builder <<'CHATROOM_END'
@@ -331,6 +344,11 @@ pub(super) mod tests {
         To wait for a task, run:
         ```sh
         /opt/chatroom wait-for-task --chatroom-id=room-1 --role=planner
+        ```
+
+        To read again who you are and what you work on, run:
+        ```sh
+        /opt/chatroom context read --chatroom-id=room-1 --role=planner
         ```
         "#);
     }
@@ -362,6 +380,18 @@ pub(super) mod tests {
         });
         assert!(brief.contains("`plan.md`, version 2, 10 bytes, by `planner`:\n| # The plan\n"), "{brief}");
         assert!(brief.contains("any more.\n| The cart\n| We build the cart now.\n"), "{brief}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_shown_whole_says_how_to_read_it() {
+        let room = room();
+        let subject = Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" };
+        let mut long = attached();
+        long.artifact.bytes = 5_000;
+        let brief =
+            task_brief(&Brief { subject, task: &task(), sequence: 3, before: &[], context: None, attached: &[long] });
+        assert!(brief.contains("5000 bytes, by `planner`; its first 10 bytes:"), "{brief}");
+        assert!(brief.contains("artifact get --chatroom-id=room-1 --name=plan.md --version=2"), "{brief}");
     }
 
     #[test]

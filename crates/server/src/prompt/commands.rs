@@ -7,6 +7,8 @@ use chatroom_protocol::id::{ChatroomId, TaskId};
 pub const HEREDOC_END: &str = "CHATROOM_END";
 /// Stands where an agent is to write its own message.
 pub const MESSAGE_PLACEHOLDER: &str = "REPLACE THIS LINE WITH YOUR MESSAGE";
+/// Stands where an agent is to write the name of its own file.
+pub const FILE_PLACEHOLDER: &str = "FILE.md";
 
 /// The CLI as one role of one room uses it.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,18 @@ impl Commands<'_> {
     #[must_use]
     pub fn read_context(&self) -> String {
         format!("{} {}", self.program("context read"), self.who())
+    }
+
+    /// Reads what was said before a message.
+    #[must_use]
+    pub fn read_earlier(&self, before: i64) -> String {
+        format!("{} --before={before}", self.read_context())
+    }
+
+    /// Writes an artifact; `FILE.md` is the agent's to replace.
+    #[must_use]
+    pub fn put_artifact(&self) -> String {
+        format!("{} {} {FILE_PLACEHOLDER}", self.program("artifact put"), self.who())
     }
 
     /// Prints one version of an artifact.
@@ -131,6 +145,11 @@ mod tests {
             commands.handoff(&"task-1".into(), 2, "user"),
             commands.messages(None, 20),
             commands.messages(Some(7), 1),
+            commands.progress(&"task-1".into(), 2),
+            commands.read_context(),
+            commands.read_earlier(9),
+            commands.put_artifact(),
+            commands.artifact("plan.md", 3),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
         /opt/chatroom wait-for-task --chatroom-id=room-1 --role=builder
@@ -141,6 +160,13 @@ mod tests {
         CHATROOM_END
         /opt/chatroom messages list --chatroom-id=room-1 --limit=20
         /opt/chatroom messages list --chatroom-id=room-1 --after=7 --limit=1
+        /opt/chatroom report-progress --chatroom-id=room-1 --role=builder --task-id=task-1 --delivery=2 <<'CHATROOM_END'
+        REPLACE THIS LINE WITH YOUR MESSAGE
+        CHATROOM_END
+        /opt/chatroom context read --chatroom-id=room-1 --role=builder
+        /opt/chatroom context read --chatroom-id=room-1 --role=builder --before=9
+        /opt/chatroom artifact put --chatroom-id=room-1 --role=builder FILE.md
+        /opt/chatroom artifact get --chatroom-id=room-1 --name=plan.md --version=3
         "#);
     }
 }

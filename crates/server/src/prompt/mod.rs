@@ -15,7 +15,7 @@ pub use init::{Subject, init};
 pub use rebrief::{Rebrief, rebrief};
 
 /// Changes whenever the text of some prompt changes; a test holds it to the texts.
-pub const VERSION: &str = "2";
+pub const VERSION: &str = "3";
 
 /// Before the command that waits for a task.
 pub const TO_WAIT: &str = "To wait for a task, run:";
@@ -23,8 +23,23 @@ pub const TO_WAIT: &str = "To wait for a task, run:";
 pub const TO_START: &str = "To say that you began, run:";
 /// Before the command that ends a task without handing it on.
 pub const TO_COMPLETE: &str = "To end the task without handing it on, run:";
+/// Before the command that tells how it goes.
+pub const TO_REPORT: &str = "To tell the user how it goes, when the work takes long, run:";
+/// Before the command that reads what a role needs to know now.
+pub const TO_RECALL: &str = "To read again who you are and what you work on, run:";
+/// Before the command that reads what was said earlier than what is shown.
+pub const TO_READ_EARLIER: &str = "To read what was said before that, run:";
+/// Before the command that writes a file for the team.
+pub const TO_SHARE: &str =
+    "To give the team a markdown file (a plan, a report), run, with the name of your file in place of FILE.md:";
 /// Before the command that reads messages.
 pub const TO_READ: &str = "To read earlier messages of the room, run:";
+
+/// Before the command that prints a file whole.
+#[must_use]
+pub fn to_open(name: &str) -> String {
+    format!("To read `{name}` whole, run:")
+}
 
 /// Before the command that hands a task to `target`.
 #[must_use]
@@ -67,6 +82,6 @@ mod tests {
             .collect();
         let digest = secret::hash(&texts.concat());
         // When this fails: raise VERSION, then accept the new digest.
-        insta::assert_snapshot!(format!("{VERSION} {}", &digest[..16]), @"2 ae9335b41bda8a3b");
+        insta::assert_snapshot!(format!("{VERSION} {}", &digest[..16]), @"3 8a0eceba96c41848");
     }
 }

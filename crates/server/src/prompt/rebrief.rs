@@ -3,7 +3,7 @@
 
 use super::brief::{Attached, context, next_steps, said, task_text};
 use super::init::team;
-use super::{Subject, TO_WAIT, step};
+use super::{Subject, TO_READ_EARLIER, TO_WAIT, step};
 use chatroom_protocol::room::{Artifact, Context, Message};
 use chatroom_protocol::task::Task;
 
@@ -81,11 +81,12 @@ fn conversation(now: &Rebrief<'_>) -> String {
     if now.said.is_empty() {
         return String::new();
     }
-    let earlier = match now.earlier {
-        Some(before) => format!("What was said before message {before} is left out here.\n"),
-        None => String::new(),
-    };
-    format!("\n## What was said\n{earlier}{}", said(now.said, MESSAGE_CHARS))
+    let mut text = format!("\n## What was said\n{}", said(now.said, MESSAGE_CHARS));
+    if let Some(before) = now.earlier {
+        text.push('\n');
+        text.push_str(&step(TO_READ_EARLIER, &now.subject.commands().read_earlier(before)));
+    }
+    text
 }
 
 fn files(artifacts: &[Artifact]) -> String {
@@ -126,7 +127,8 @@ pub(super) mod tests {
         assert!(text.starts_with("# You are `planner`, the Planner of"), "{text}");
         assert!(text.contains("Go on with it") && text.contains("\n# Task for `planner`\nTask id: task-1\n"), "{text}");
         assert!(
-            text.contains("before message 2 is left out") && text.contains("handoff --chatroom-id=room-1"),
+            text.contains("context read --chatroom-id=room-1 --role=planner --before=2\n")
+                && text.contains("handoff --chatroom-id=room-1"),
             "{text}"
         );
     }

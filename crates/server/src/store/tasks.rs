@@ -11,6 +11,9 @@ use chatroom_protocol::UnixMs;
 use chatroom_protocol::id::{AgentId, ChatroomId, MessageId, TaskId, UserId, WaiterId};
 use chatroom_protocol::task::{CONFIRM_MS, Task, TaskState};
 
+/// Characters of each text in a list.
+const LISTED_CHARS: usize = 1_000;
+
 /// A task to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask<'a> {
@@ -117,6 +120,7 @@ pub async fn count_open(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<i64> {
 }
 
 /// A room's tasks in queue order: those of one state (the newest `limit` of them), by default every one that has not ended.
+/// Of each text its first 1,000 characters.
 ///
 /// # Errors
 /// When the database fails.
@@ -128,7 +132,9 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Task>> {
     let statement = sql::statement(
-        "SELECT * FROM tasks
+        "SELECT id, chatroom_id, role, state, position, delivery, confirmed, holder_waiter, holder_agent, message_id, from_role,
+                SUBSTR(content, 1, 1001) AS content, ended_delivery, next_message_id, next_task_id, created_at, updated_at
+         FROM tasks
          WHERE chatroom_id = $1 AND ($3 = '' OR role = $3)
            AND (state = $2 OR ($2 = '' AND state IN ('pending', 'acknowledged', 'in_progress')))
          ORDER BY position DESC LIMIT $4",
@@ -137,7 +143,16 @@ pub async fn list(
     .bind(state.map_or("", TaskState::as_str).to_owned())
     .bind(role.unwrap_or_default().to_owned())
     .bind(limit);
-    sql::all(tx, statement).await?.iter().rev().map(|row| Ok(read(row)?.task)).collect()
+    let mut list = Vec::new();
+    for row in sql::all(tx, statement).await?.iter().rev() {
+        let mut task = read(row)?.task;
+        if let Some((end, _)) = task.content.char_indices().nth(LISTED_CHARS) {
+            task.content.truncate(end);
+            task.content.push('…');
+        }
+        list.push(task);
+    }
+    Ok(list)
 }
 
 /// Finds a task of a room.
@@ -175,23 +190,29 @@ pub async fn find_offer(
     role: &str,
     agent_id: Option<&AgentId>,
 ) -> Result<Offer> {
+    // Two reads that each touch one row, however long the queue is.
     let statement = sql::statement(
         "SELECT t.*, a.id AS living_agent FROM tasks t
          LEFT JOIN agents a ON a.id = t.holder_agent AND a.state IN ('starting', 'running', 'stopping')
-         WHERE t.chatroom_id = $1 AND t.role = $2 AND t.state IN ('pending', 'acknowledged', 'in_progress')
-         ORDER BY CASE WHEN t.state = 'pending' THEN 1 ELSE 0 END, t.position LIMIT 1",
+         WHERE t.chatroom_id = $1 AND t.role = $2 AND t.state IN ('acknowledged', 'in_progress')",
     )
     .bind(chatroom_id.0.clone())
     .bind(role.to_owned());
-    let Some(row) = sql::one(tx, statement).await? else { return Ok(Offer::Empty) };
-    let living = sql::opt_text(&row, "living_agent")?.map(AgentId);
-    let row = read(&row)?;
-    Ok(match living {
-        Some(holder) if row.task.state.is_held() && Some(&holder) != agent_id => {
-            Offer::Busy { agent_id: holder, task_id: row.task.task_id }
-        }
-        _ => Offer::Take(Box::new(row)),
-    })
+    if let Some(row) = sql::one(tx, statement).await? {
+        let living = sql::opt_text(&row, "living_agent")?.map(AgentId);
+        let row = read(&row)?;
+        return Ok(match living {
+            Some(holder) if Some(&holder) != agent_id => Offer::Busy { agent_id: holder, task_id: row.task.task_id },
+            _ => Offer::Take(Box::new(row)),
+        });
+    }
+    let statement = sql::statement(
+        "SELECT * FROM tasks WHERE chatroom_id = $1 AND role = $2 AND state = 'pending' ORDER BY position LIMIT 1",
+    )
+    .bind(chatroom_id.0.clone())
+    .bind(role.to_owned());
+    let first = sql::one(tx, statement).await?.as_ref().map(read).transpose()?;
+    Ok(first.map_or(Offer::Empty, |row| Offer::Take(Box::new(row))))
 }
 
 /// Hands an offered task to a waiter under the next delivery number. Nothing when it is no longer as it was offered.

@@ -12,4 +12,5 @@ mod machines;
 mod reference;
 mod rooms;
 mod support;
+mod teamwork;
 mod wire;

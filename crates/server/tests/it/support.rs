@@ -97,6 +97,13 @@ impl TestServer {
         (response.status().as_u16(), response.json().await.unwrap())
     }
 
+    /// Sends a body as it is, as the first user: the HTTP status and the text of the answer.
+    pub(crate) async fn post_text(&self, path: &str, body: &str) -> (u16, String) {
+        let request = self.post(path).bearer_auth(&self.token).header("content-type", "application/json");
+        let response = request.body(body.to_owned()).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
     /// The answer of a function that must succeed, asked by the first user.
     pub(crate) async fn ok(&self, name: &str, args: Value) -> Value {
         let (status, body) = self.run(name, args, Some(&self.token)).await;
