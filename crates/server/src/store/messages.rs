@@ -82,6 +82,9 @@ macro_rules! page {
     };
 }
 
+const MARK_SEEN: &str = "UPDATE messages SET seen_at = $3
+     WHERE chatroom_id = $1 AND sequence <= $2 AND target_role = 'user' AND seen_at IS NULL";
+
 /// Stores a message in a room of this user and gives its sequence number. Nothing when there is no such room, or when it is
 /// archived and `live_only` asks for one that is not.
 ///
@@ -167,13 +170,7 @@ pub async fn list_between(
 /// # Errors
 /// When the database fails.
 pub async fn mark_seen(tx: &mut Tx, chatroom_id: &ChatroomId, up_to: i64, now: UnixMs) -> Result<u64> {
-    let statement = sql::statement(
-        "UPDATE messages SET seen_at = $3
-         WHERE chatroom_id = $1 AND sequence <= $2 AND target_role = 'user' AND seen_at IS NULL",
-    )
-    .bind(chatroom_id.0.clone())
-    .bind(up_to)
-    .bind(now.0);
+    let statement = sql::statement(MARK_SEEN).bind(chatroom_id.0.clone()).bind(up_to).bind(now.0);
     let seen = sql::execute(tx, statement).await?;
     if seen > 0 {
         tx.wake(Topic::Messages(chatroom_id.clone()));
@@ -251,4 +248,39 @@ fn receipt(row: &sqlx::any::AnyRow) -> Result<Option<Receipt>> {
         started_at: time("started_at")?,
         ended_at: time("ended_at")?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MARK_SEEN;
+    use crate::live::Hub;
+    use crate::store::{Store, sql};
+    use std::sync::Arc;
+
+    /// How SQLite goes about a statement, step by step.
+    async fn plan(statement: &'static str) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_sqlite(&dir.path().join("db"), Arc::new(Hub::new("plan"))).await.unwrap();
+        let mut tx = store.read().await.unwrap();
+        let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
+        let rows = sql::all(&mut tx, sql::statement(explain)).await.unwrap();
+        rows.iter().map(|row| sql::text(row, "detail").unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_page_is_read_by_index_and_touches_no_message_outside_it() {
+        for (order, statement) in [("ASC", page!("ASC")), ("DESC", page!("DESC"))] {
+            let steps = plan(statement).await;
+            let reads: Vec<_> = steps.iter().filter(|step| step.contains("messages")).collect();
+            assert_eq!(reads.len(), 1, "{order}: {steps:#?}");
+            assert!(reads[0].contains("(chatroom_id=? AND sequence>? AND sequence<?)"), "{order}: {steps:#?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN t")), "{order}: {steps:#?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_seen_is_found_by_its_index() {
+        let steps = plan(MARK_SEEN).await;
+        assert!(steps.iter().any(|step| step.contains("messages_unseen")), "{steps:#?}");
+    }
 }

@@ -112,6 +112,7 @@ pub struct Store {
     readers: AnyPool,
     hub: Arc<Hub>,
     commits: Arc<Commits>,
+    rows_read: Arc<AtomicU64>,
 }
 
 /// Counts this process's commits that wrote something.
@@ -161,7 +162,7 @@ impl Store {
         let writers = sqlite_pool(&url, 1).await?;
         SQLITE_MIGRATIONS.run(&writers).await.with_context(|| format!("cannot migrate {}", path.display()))?;
         let readers = sqlite_pool(&url, 4).await?;
-        Ok(Self { backend: Backend::Sqlite, writers, readers, hub, commits: Arc::default() })
+        Ok(Self { backend: Backend::Sqlite, writers, readers, hub, commits: Arc::default(), rows_read: Arc::default() })
     }
 
     /// Opens (and migrates) a PostgreSQL database.
@@ -177,7 +178,14 @@ impl Store {
             .await
             .context("cannot connect to PostgreSQL")?;
         POSTGRES_MIGRATIONS.run(&pool).await.context("cannot migrate the PostgreSQL database")?;
-        Ok(Self { backend: Backend::Postgres, writers: pool.clone(), readers: pool, hub, commits: Arc::default() })
+        Ok(Self {
+            backend: Backend::Postgres,
+            writers: pool.clone(),
+            readers: pool,
+            hub,
+            commits: Arc::default(),
+            rows_read: Arc::default(),
+        })
     }
 
     /// Which database it is.
@@ -216,6 +224,12 @@ impl Store {
         self.begin(&self.writers, begin).await
     }
 
+    /// How many rows this process has read since it opened the database: tells what an answer costs.
+    #[must_use]
+    pub fn rows_read(&self) -> u64 {
+        self.rows_read.load(Ordering::Relaxed)
+    }
+
     async fn begin(&self, pool: &AnyPool, statement: &'static str) -> Result<Tx> {
         let inner = pool.begin_with(statement).await?;
         Ok(Tx {
@@ -223,6 +237,7 @@ impl Store {
             backend: self.backend,
             hub: Arc::clone(&self.hub),
             commits: Arc::clone(&self.commits),
+            rows_read: Arc::clone(&self.rows_read),
             topics: Vec::new(),
             touched: false,
         })
@@ -266,6 +281,7 @@ pub struct Tx {
     backend: Backend,
     hub: Arc<Hub>,
     commits: Arc<Commits>,
+    rows_read: Arc<AtomicU64>,
     topics: Vec<Topic>,
     /// Whether a statement has touched or found a row: without one, nothing was written.
     touched: bool,
@@ -311,7 +327,7 @@ impl Tx {
 
 /// Shorthands for the store's own files: a statement is text and values, a row is read by column name.
 pub(crate) mod sql {
-    use super::{AnyRow, Result, Tx};
+    use super::{AnyRow, Ordering, Result, Tx};
     use sqlx::any::AnyArguments;
     use sqlx::query::Query;
     use sqlx::{Any, Row as _};
@@ -333,6 +349,7 @@ pub(crate) mod sql {
     /// The one row, if there is one.
     pub(crate) async fn one(tx: &mut Tx, statement: Statement) -> Result<Option<AnyRow>> {
         let row = statement.fetch_optional(tx.connection()).await?;
+        tx.rows_read.fetch_add(u64::from(row.is_some()), Ordering::Relaxed);
         tx.touched |= row.is_some();
         Ok(row)
     }
@@ -340,6 +357,7 @@ pub(crate) mod sql {
     /// Every row.
     pub(crate) async fn all(tx: &mut Tx, statement: Statement) -> Result<Vec<AnyRow>> {
         let rows = statement.fetch_all(tx.connection()).await?;
+        tx.rows_read.fetch_add(rows.len() as u64, Ordering::Relaxed);
         tx.touched |= !rows.is_empty();
         Ok(rows)
     }

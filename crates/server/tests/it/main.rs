@@ -8,6 +8,7 @@ mod conformance;
 mod database;
 mod http;
 mod live;
+mod long_room;
 mod machines;
 mod reference;
 mod rooms;
