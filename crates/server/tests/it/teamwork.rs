@@ -39,7 +39,7 @@ fn with(args: &Value, more: Value) -> Value {
 async fn stages(server: &TestServer, room: &Value) -> Vec<String> {
     let said = server.ok("messages.list", json!({"chatroomId": room})).await;
     let stage = |message: &Value| match &message["receipt"] {
-        Value::Null => format!("{}", message["kind"].as_str().unwrap()),
+        Value::Null => message["kind"].as_str().unwrap().to_owned(),
         receipt => format!("{} {}", receipt["role"].as_str().unwrap(), receipt["stage"].as_str().unwrap()),
     };
     said.as_array().unwrap().iter().map(stage).collect()
