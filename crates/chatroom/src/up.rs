@@ -1,7 +1,8 @@
 //! `chatroom up`: server, this machine's daemon and a login, in one process. The daemon talks to the server over the loopback
 //! socket only, as on any other machine.
 //!
-//! The first Ctrl-C stops the agents, then daemon and server. A second one, TERM and HUP leave the agents to be found again.
+//! The first Ctrl-C stops the agents, then daemon and server; a second one does not wait for the agents, whose hosts stop them
+//! all the same. TERM and HUP leave the agents to be found again.
 
 use crate::cli;
 use crate::commands::daemon::{check_files, told};
@@ -89,7 +90,8 @@ pub(crate) async fn run(context: &Context, args: cli::Up) -> Result<()> {
     ended.and(served)
 }
 
-/// Stops the agents and the daemon, or leaves the agents; a second signal while it stops them leaves the rest.
+/// Stops the agents and the daemon, or leaves the agents; a second signal while it stops them ends
+/// the wait, not the stop: the hosts of the agents were told.
 async fn leave(
     ui: Ui,
     first: Interrupt,
@@ -99,7 +101,7 @@ async fn leave(
 ) -> Result<()> {
     if first == Interrupt::Stop {
         // The terminal may be gone already.
-        let _ = ui.note("stopping agents, daemon and server; Ctrl-C again leaves the agents running");
+        let _ = ui.note("stopping agents, daemon and server; Ctrl-C again does not wait for the agents to end");
         daemon_end.request(StopMode::EndAgents);
         tokio::select! {
             done = &mut *working => return daemon_result(done),
