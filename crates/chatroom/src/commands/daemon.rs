@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(300);
 pub(crate) async fn run(context: &Context, command: Daemon) -> Result<()> {
     match command {
         Daemon::Start { foreground: true } => foreground(context).await,
-        Daemon::Start { foreground: false } => start(context),
+        Daemon::Start { foreground: false } => start(context, None),
         Daemon::Stop { keep_agents } => stop(context, keep_agents),
         Daemon::Status => status(context),
         Daemon::Restart => restart(context),
@@ -76,7 +76,8 @@ pub(crate) fn check_files(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn start(context: &Context) -> Result<()> {
+/// `kept` is the server of the daemon before, if that is to stay.
+fn start(context: &Context, kept: Option<String>) -> Result<()> {
     check_files(context)?;
     if let Status::Running { by: Some(by), .. } = daemon::status(&context.home)?
         && by.holder == Holder::Up
@@ -86,10 +87,12 @@ fn start(context: &Context) -> Result<()> {
             .into());
     }
     let mut args = Vec::new();
-    if let Some(server) = &context.global.server {
+    // The daemon before has talked to it: its decision about plain http stands.
+    let insecure = context.global.insecure_http || kept.as_ref().is_some_and(|server| server.starts_with("http://"));
+    if let Some(server) = kept.as_ref().or(context.global.server.as_ref()) {
         args.push(format!("--server={server}"));
     }
-    if context.global.insecure_http {
+    if insecure {
         args.push("--insecure-http".to_owned());
     }
     let started = daemon::start_background(&context.home, &args).map_err(control)?;
@@ -113,8 +116,15 @@ fn stop(context: &Context, keep_agents: bool) -> Result<()> {
 }
 
 fn restart(context: &Context) -> Result<()> {
+    // A login elsewhere has changed the default server since: that does not move the daemon.
+    let kept = match &context.global.server {
+        Some(_) => None,
+        None => {
+            DaemonState::load(&context.home).filter(|state| state.holder == Holder::Daemon).map(|state| state.server)
+        }
+    };
     daemon::stop(&context.home, StopMode::KeepAgents).map_err(control)?;
-    start(context)
+    start(context, kept)
 }
 
 fn status(context: &Context) -> Result<()> {
@@ -124,7 +134,17 @@ fn status(context: &Context) -> Result<()> {
             Err(Said.into())
         }
         Status::Running { by, state } => {
-            let answer = json!({"running": true, "pid": by.as_ref().map(|by| by.process.pid), "state": state});
+            let pid = by.as_ref().map(|by| by.process.pid);
+            let is_stopped = by.as_ref().is_some_and(|by| by.process.is_stopped());
+            let answer = json!({"running": true, "pid": pid, "stoppedBySignal": is_stopped, "state": state});
+            if let (Some(pid), true) = (pid, is_stopped) {
+                context.ui.answer(&answer, |_| {
+                    format!(
+                        "daemon is stopped by a signal (pid {pid}) and does nothing; `kill -CONT {pid}` continues it"
+                    )
+                })?;
+                return Err(Said.into());
+            }
             Ok(context.ui.answer(&answer, |_| describe(by.as_ref(), state.as_ref()))?)
         }
     }

@@ -11,6 +11,7 @@ use crate::ui::{one_line, table};
 use anyhow::Result;
 use chatroom_machine::config::Config;
 use chatroom_machine::credentials::Source;
+use chatroom_machine::daemon::{Holder, Status, status};
 use chatroom_machine::identity::{self, Fingerprint};
 use chatroom_machine::tools::{Detection, Detector};
 use chatroom_machine::{Client, clock};
@@ -186,9 +187,23 @@ pub(crate) fn tools(reports: &[ToolReport]) -> String {
     table(["TOOL", "STATE", "PATH", "REPAIR"], &reports.iter().map(row).collect::<Vec<_>>())
 }
 
+/// A running daemon would go on under the old identity.
+fn refuse_beside_daemon(context: &Context) -> Result<()> {
+    let Status::Running { by, .. } = status(&context.home)? else { return Ok(()) };
+    let pid = by.as_ref().map(|by| format!(" (pid {})", by.process.pid)).unwrap_or_default();
+    let hint = match by {
+        Some(by) if by.holder == Holder::Up => "end `chatroom up` with Ctrl-C in its terminal, then repair again",
+        _ => "stop it first: chatroom machine daemon stop; then repair again",
+    };
+    Err(refused(format!("the daemon of this machine is running{pid} and would keep the old identity"))
+        .hint(hint)
+        .into())
+}
+
 fn repair(context: &Context, repair: &Repair) -> Result<()> {
     let fingerprint = Fingerprint::read();
     let (file, said) = if repair.new {
+        refuse_beside_daemon(context)?;
         let (file, backup) = identity::repair_new(&context.home, &fingerprint, clock::now())?;
         let kept = backup.map(|path| format!("; the old file is kept as {}", path.display())).unwrap_or_default();
         (file, format!("this is a new machine now{kept}"))

@@ -104,3 +104,56 @@ fn the_daemon_inside_up_says_so_when_it_is_to_be_stopped() {
     let status = world.line("machine daemon status").ok();
     assert!(status.stdout.contains("chatroom up"), "{status:?}");
 }
+
+#[test]
+fn a_daemon_that_a_signal_holds_is_told_so_and_can_be_stopped() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    world.line("machine daemon start").ok();
+    let pid = daemon_pid(&world);
+    signal(pid, "STOP");
+    let status = world.line("machine daemon status").refused();
+    assert!(status.stdout.contains(&format!("kill -CONT {pid}")), "{status:?}");
+    world.line("machine daemon stop").ok();
+    assert!(!world.processes().contains(&pid));
+}
+
+#[test]
+fn a_restart_stays_at_its_server_when_the_default_has_become_another_one() {
+    let world = World::new();
+    let server = signed_in(&world);
+    world.line("machine daemon start").ok();
+    let elsewhere = World::new();
+    let other = elsewhere.server();
+    world.sign_in(&other.url, &other.sign_in_link);
+    world.line("machine daemon restart").ok();
+    let status = world.line("machine daemon status").ok();
+    assert!(status.stdout.contains(&server.url), "{status:?}");
+}
+
+#[test]
+fn a_new_identity_is_refused_beside_a_running_daemon() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    world.line("machine daemon start").ok();
+    world.line("machine repair --new").refused().says("machine daemon stop");
+    world.line("machine daemon stop").ok();
+    world.line("machine repair --new").ok();
+}
+
+#[test]
+fn neither_daemon_nor_agent_holds_what_the_caller_had_open() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    let held = world.root().join("held");
+    let script = format!("exec 7>{}; chatroom machine daemon start", held.display());
+    world.command("/bin/sh", ["-c", &script]).ok();
+    let room = world.room("solo");
+    world.line(&format!("agent start --chatroom-id={room} --role=builder --tool=echo")).ok();
+    for pid in world.processes() {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        for descriptor in open {
+            assert_ne!(fs::read_link(descriptor.path()).ok().as_ref(), Some(&held), "process {pid}");
+        }
+    }
+}

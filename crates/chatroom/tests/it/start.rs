@@ -44,6 +44,19 @@ fn a_tool_that_was_removed_after_registration_fails_with_the_reason_and_the_daem
 }
 
 #[test]
+fn a_tool_that_is_installed_beside_a_running_daemon_can_be_started_after_a_detection() {
+    let world = World::new();
+    let _up = world.up();
+    let room = world.room("solo");
+    world.line(&start(&room, "--tool=opencode")).refused();
+    world.tool("opencode", "[ \"$1\" = --version ] && echo 1.18.33");
+    world.line("machine detect").ok();
+    let start = world.line(&start(&room, "--tool=opencode")).done();
+    assert!(!start.stderr.contains("not installed"), "{start:?}");
+    assert_ne!(commands(&world)[0]["failure"]["code"], "tool_missing");
+}
+
+#[test]
 fn a_missing_directory_fails_with_the_reason() {
     let world = World::new();
     let _up = world.up();
