@@ -82,7 +82,7 @@ fn start(context: &Context, kept: Option<String>) -> Result<()> {
     if let Status::Running { by: Some(by), .. } = daemon::status(&context.home)?
         && by.holder == Holder::Up
     {
-        return Err(refused(format!("daemon is already running (pid {}), inside `chatroom up`", by.process.pid))
+        return Err(refused(format!("daemon is already running (pid {}, inside `chatroom up`)", by.process.pid))
             .hint("nothing needs to be done; for a daemon of its own, end `chatroom up` with Ctrl-C first")
             .into());
     }
