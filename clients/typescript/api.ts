@@ -142,7 +142,7 @@ export type Api = {
     giveBack: FunctionReference<"mutation", "public", t.TasksGiveBackArgs, t.TaskWritten>;
     /** Ends one's own task and gives the next role (or the user) a message, in one transaction. */
     handoff: FunctionReference<"mutation", "public", t.TasksHandoffArgs, t.HandedOff>;
-    /** Lists a room's tasks, in queue order; ended ones only when asked for by state. */
+    /** Lists a room's tasks, in queue order; ended ones only when asked for by state. Texts end after 1,000 characters with `…`. */
     list: FunctionReference<"query", "public", t.TasksListArgs, t.Task[]>;
     /** Puts a held task back into the queue; whoever held it is fenced off. */
     requeue: FunctionReference<"mutation", "public", t.TasksRequeueArgs, t.TaskWritten>;
