@@ -488,3 +488,16 @@ fn fallback(app: &App) -> Duration {
     let jitter = RandomState::new().hash_one(()) % (usual * 2 / 5 + 1);
     Duration::from_millis(usual - usual / 5 + jitter)
 }
+
+#[cfg(test)]
+mod tests {
+    fn size_of_future<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_socket_that_waits_is_small() {
+        let future = size_of_future(super::serve);
+        assert!(future <= 2048, "the task of a socket has {future} bytes");
+    }
+}
