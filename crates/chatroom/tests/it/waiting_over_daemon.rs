@@ -96,6 +96,28 @@ fn a_killed_daemon_leaves_the_waiter_waiting_by_itself_and_nothing_is_doubled() 
 }
 
 #[test]
+fn a_daemon_that_is_stopped_and_a_waiter_that_is_told_to_end_leave_the_task_in_the_queue() {
+    let world = World::new();
+    let _server = with_daemon(&world);
+    let room = world.room("solo");
+    let waiter = wait(&world, &room, "builder");
+    waiter.signal("TERM");
+    assert_eq!(waiter.done().code, 128 + 15);
+    eventually("the server knows that it is gone", || (!is_waiting(&world, &room)).then_some(()));
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "build a house"]).ok();
+    let tasks = world.line(&format!("task list --chatroom-id={room} --json")).ok().json();
+    assert_eq!((&tasks[0]["state"], &tasks[0]["delivery"]), (&json!("pending"), &json!(0)));
+
+    let other = world.room("solo");
+    let waiter = wait(&world, &other, "builder");
+    world.line("machine daemon stop").ok();
+    assert!(!world.chatroom_dir().join("daemon.sock").exists());
+    world.chatroom(["send", &format!("--chatroom-id={other}"), "paint it"]).ok();
+    let done = waiter.done();
+    assert!(done.stdout.contains("| paint it") && done.stdout.contains("--delivery=1"), "{done:?}");
+}
+
+#[test]
 fn a_daemon_that_stands_still_is_not_waited_for() {
     let world = World::new();
     let _server = with_daemon(&world);

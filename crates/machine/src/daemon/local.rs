@@ -198,12 +198,18 @@ impl Desk {
                 Ok(client) => client,
                 Err(error) => return Ended::Direct(error.to_string()),
             };
-            if let Some(by_hand) = by_hand.take() {
-                match self.remember(&client, &args, by_hand).await {
+            if let Some(known) = &by_hand {
+                match self.remember(&client, &args, known.clone()).await {
                     Ok(true) => {}
                     Ok(false) => tell(DaemonWord::Note { text: UNKNOWN_TOOL.to_owned() }),
+                    Err(error) if error.is_retryable() => {
+                        tell(DaemonWord::Down { reason: error.to_string() });
+                        pause(over).await;
+                        continue;
+                    }
                     Err(error) => return Ended::Direct(error.to_string()),
                 }
+                by_hand = None;
             }
             let waiter = Waiter::new(client, args.clone(), is_by_hand.then(|| self.machine_id.clone()));
             match waiter.join().await {
@@ -214,10 +220,7 @@ impl Desk {
                 }
                 Err(error) if error.is_retryable() => {
                     tell(DaemonWord::Down { reason: error.to_string() });
-                    tokio::select! {
-                        () = over.cancelled() => {}
-                        () = sleep(RETRY) => {}
-                    }
+                    pause(over).await;
                     continue;
                 }
                 Err(error) if error.code() == Some(ErrorCode::Superseded) => {
@@ -289,6 +292,14 @@ fn with_address<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io
     }
     let directory = rustix::fs::open(directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     with(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
+}
+
+/// The pause before another try, unless the process is gone.
+async fn pause(over: &CancellationToken) {
+    tokio::select! {
+        () = over.cancelled() => {}
+        () = sleep(RETRY) => {}
+    }
 }
 
 async fn say(writer: &mut OwnedWriteHalf, word: &DaemonWord) -> io::Result<()> {
