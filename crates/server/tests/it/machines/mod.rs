@@ -5,6 +5,7 @@ mod commands;
 mod daemon;
 mod reconcile;
 mod registration;
+mod teams;
 
 use crate::database::on_postgres;
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, UserId};
