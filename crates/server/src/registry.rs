@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::fail::{Fail, Result};
 use crate::live::Topic;
-use crate::store::{Tx, WRITE_ATTEMPTS, idempotency};
+use crate::store::{Tx, idempotency, retried};
 use crate::{clock, secret};
 use chatroom_protocol::{Callers, ErrorCode, Function, Kind, Refusal, UnixMs, value};
 use futures_util::future::BoxFuture;
@@ -316,15 +316,7 @@ impl Entry {
         };
         let (args, key) = take_idempotency_key(request)?;
         let args_hash = secret::hash(&value::canonical_text(&args));
-        for attempt in 1.. {
-            match self.attempt(app, request, run, &args, key.as_deref(), &args_hash).await {
-                Err(Fail::Store(error)) if error.is_retryable() && attempt < WRITE_ATTEMPTS => {
-                    tracing::debug!(function = self.name, attempt, "lost a race in the database; run again");
-                }
-                ended => return ended,
-            }
-        }
-        unreachable!("the loop ends by its own count")
+        retried(|| self.attempt(app, request, run, &args, key.as_deref(), &args_hash)).await
     }
 
     async fn attempt(

@@ -71,7 +71,7 @@ impl StoreError {
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// How often a write that lost a race is run before the caller is told to try later.
-pub const WRITE_ATTEMPTS: u32 = 8;
+const WRITE_ATTEMPTS: u32 = 8;
 
 /// An error of a write that may only have lost a race.
 pub trait MayBeRace {
@@ -85,7 +85,7 @@ impl MayBeRace for StoreError {
     }
 }
 
-/// Runs a write again while it only loses races, [`WRITE_ATTEMPTS`] times at most. One run opens one transaction, and commits it.
+/// Runs a write again while it only loses races, eight times at most. One run opens one transaction, and commits it.
 ///
 /// # Errors
 /// What the last run failed of.
