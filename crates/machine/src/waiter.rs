@@ -135,6 +135,7 @@ impl Waiter {
             role: self.args.role.clone(),
             waiter_id: self.args.waiter_id.clone(),
             task_id,
+            live: false,
         };
         loop {
             match self.client.call::<tasks::Claim>(&args).await {
@@ -206,6 +207,7 @@ pub async fn remember(
         model: None,
         working_dir: Some(by_hand.working_dir.clone()),
         permission_mode: None,
+        start_on_task: None,
     };
     client.call::<UpdateAgentConfig>(&config).await?;
     let (home, room) = (home.clone(), waiter.chatroom_id.clone());

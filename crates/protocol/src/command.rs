@@ -6,6 +6,7 @@ use crate::agent::AgentExit;
 use crate::id::{AgentId, ChatroomId, CommandId, MachineId};
 use crate::time::UnixMs;
 use crate::tool::{PermissionMode, ToolName};
+use crate::transcript::ModelList;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,10 @@ pub enum CommandRequest {
     Ping(NoPayload),
     /// Tell how the machine is.
     Status(NoPayload),
+    /// Ask a tool for its models.
+    ListModels(ToolRef),
+    /// Look whether an agent could work in a directory.
+    CheckDir(DirRef),
 }
 
 /// A request before its payload is looked at: the payload may be left out when it has no fields.
@@ -48,8 +53,10 @@ impl TryFrom<RawCommandRequest> for CommandRequest {
             "restart-agent" => read(raw).map(Self::RestartAgent),
             "ping" => read(raw).map(Self::Ping),
             "status" => read(raw).map(Self::Status),
+            "list-models" => read(raw).map(Self::ListModels),
+            "check-dir" => read(raw).map(Self::CheckDir),
             other => Err(format!(
-                "unknown command type {other:?}; known: start-agent, stop-agent, restart-agent, ping, status"
+                "unknown command type {other:?}; known: start-agent, stop-agent, restart-agent, ping, status, list-models, check-dir"
             )),
         }
     }
@@ -59,6 +66,22 @@ impl TryFrom<RawCommandRequest> for CommandRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoPayload {}
+
+/// Names a tool of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ToolRef {
+    /// Which tool.
+    pub tool: ToolName,
+}
+
+/// Names a directory of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DirRef {
+    /// Absolute path, without NUL, at most 4096 bytes.
+    pub path: String,
+}
 
 /// Names a role of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,17 +116,20 @@ impl CommandRequest {
             Self::RestartAgent(_) => "restart-agent",
             Self::Ping(_) => "ping",
             Self::Status(_) => "status",
+            Self::ListModels(_) => "list-models",
+            Self::CheckDir(_) => "check-dir",
         }
     }
 
     /// How long the command may wait before it must have been begun, unless the caller says otherwise: a start 5 minutes,
-    /// a ping or status 10 seconds, a stop one day (it stays wanted while the machine sleeps).
+    /// a ping, a status or a look at a directory 10 seconds, a list of models one minute, a stop one day (it stays wanted while the machine sleeps).
     #[must_use]
     pub const fn default_deadline_ms(&self) -> i64 {
         match self {
             Self::StartAgent(_) | Self::RestartAgent(_) => 5 * 60_000,
             Self::StopAgent(_) => 24 * 60 * 60_000,
-            Self::Ping(_) | Self::Status(_) => 10_000,
+            Self::Ping(_) | Self::Status(_) | Self::CheckDir(_) => 10_000,
+            Self::ListModels(_) => 60_000,
         }
     }
 }
@@ -184,6 +210,13 @@ pub enum CommandResult {
     Pong,
     /// The answer to a status command.
     Status(MachineStatus),
+    /// The models of a tool.
+    Models(ModelList),
+    /// An agent can work in the directory.
+    DirIsUsable {
+        /// The directory with every link resolved.
+        path: String,
+    },
 }
 
 /// What a machine tells about itself.
@@ -250,6 +283,8 @@ pub enum FailureCode {
     StorageFailed,
     /// The process would not end.
     StopFailed,
+    /// The tool says that nobody is signed in.
+    NotSignedIn,
     /// Something in the daemon failed; the daemon lives on.
     Internal,
     /// The machine does not know this type of command (older CLI).
@@ -355,6 +390,16 @@ pub enum WorkOrder {
     Ping,
     /// Tell how the machine is.
     Status,
+    /// Ask a tool for its models.
+    ListModels {
+        /// Which tool.
+        tool: ToolName,
+    },
+    /// Look whether an agent could work in a directory.
+    CheckDir {
+        /// Absolute path.
+        path: String,
+    },
 }
 
 /// Everything that is needed to start an agent.
@@ -376,7 +421,10 @@ pub struct StartOrder {
     pub working_dir: String,
     /// What it may do.
     pub permission_mode: PermissionMode,
-    /// The init prompt, made on the server.
+    /// The tool's own name of the session to take up again, if there is one: of the same role, tool and directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
+    /// The brief of the role, made on the server.
     pub prompt: String,
     /// Version of the prompt.
     pub prompt_version: String,

@@ -68,6 +68,10 @@ error_codes! {
     UnknownRole = "unknown_role", 422;
     /// There is no such team.
     UnknownTeam = "unknown_team", 422;
+    /// The tool has no such model on that machine.
+    UnknownModel = "unknown_model", 422;
+    /// The agent has ended: nothing can be sent into its session.
+    AgentEnded = "agent_ended", 409;
     /// The working directory is not acceptable.
     InvalidWorkingDir = "invalid_working_dir", 422;
     /// The tool cannot run in this permission mode.

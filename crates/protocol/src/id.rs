@@ -73,6 +73,12 @@ id! {
     ContextId,
     /// Something to be done some day.
     BacklogItemId,
+    /// Something that an owner sent into an agent's session.
+    InputId,
+    /// A request of an agent for a permission.
+    PermissionId,
+    /// A rule that answers permission requests.
+    RuleId,
 }
 
 impl MachineId {

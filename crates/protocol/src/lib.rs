@@ -8,14 +8,17 @@ pub mod api;
 pub mod command;
 pub mod error;
 pub mod function;
+pub mod host;
 pub mod id;
 pub mod local;
 pub mod machine;
+pub mod permission;
 pub mod room;
 pub mod sync;
 pub mod task;
 pub mod time;
 pub mod tool;
+pub mod transcript;
 pub mod user;
 pub mod value;
 

@@ -94,6 +94,9 @@ pub struct AgentConfig {
     pub working_dir: String,
     /// What it may do without asking.
     pub permission_mode: PermissionMode,
+    /// Whether a task that comes for the role starts its agent.
+    #[serde(default)]
+    pub start_on_task: bool,
     /// When it was last changed.
     pub updated_at: UnixMs,
 }

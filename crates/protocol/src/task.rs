@@ -94,6 +94,9 @@ pub struct Delivery {
     pub task: Task,
     /// What to print: the task, its context and the exact next commands. Made on the server.
     pub brief: String,
+    /// For a live session: what to say when a turn ends and the task is still open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<String>,
 }
 
 /// What a waiter is to do.

@@ -1,5 +1,6 @@
 //! Tools: agent CLIs that a machine has.
 
+use crate::transcript::DriverKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -38,6 +39,12 @@ pub struct ToolReport {
     /// Absolute path of the program that would be started; absent when the tool is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// How it is spoken to when it is started as an agent; absent when this machine can only detect it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<DriverKind>,
+    /// Whether it can ask its owner for permissions: what the mode `ask` needs.
+    #[serde(default)]
+    pub asks: bool,
     /// How it is.
     #[serde(flatten)]
     pub status: ToolStatus,
@@ -95,10 +102,10 @@ impl ToolReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PermissionMode {
-    /// Every permission is asked for. Needs a live session; one-shot drivers refuse it.
-    Ask,
-    /// May edit files and run our own CLI; everything else is refused by the tool.
+    /// Every permission is asked for. Needs a tool that can ask; one that is run one shot at a time is refused.
     #[default]
+    Ask,
+    /// May edit files and use chatroom; everything else is asked for, or refused where the tool cannot ask.
     AcceptEdits,
     /// May do everything that its user can.
     Full,

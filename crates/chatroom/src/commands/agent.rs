@@ -96,6 +96,7 @@ pub(crate) async fn configure(
         model: start.model.clone(),
         working_dir,
         permission_mode: start.permission_mode.as_deref().and_then(PermissionMode::parse),
+        start_on_task: None,
     };
     let config = client.call::<machines::UpdateAgentConfig>(&args).await?;
     if !context.ui.is_json() {
@@ -220,7 +221,10 @@ fn role_of(command: &Command) -> &str {
     match &command.request {
         CommandRequest::StartAgent(start) => &start.role,
         CommandRequest::StopAgent(slot) | CommandRequest::RestartAgent(slot) => &slot.role,
-        CommandRequest::Ping(_) | CommandRequest::Status(_) => "",
+        CommandRequest::Ping(_)
+        | CommandRequest::Status(_)
+        | CommandRequest::ListModels(_)
+        | CommandRequest::CheckDir(_) => "",
     }
 }
 
@@ -242,6 +246,8 @@ fn say(result: &CommandResult, role: &str, machine: &str) -> String {
         CommandResult::Status(status) => {
             format!("{machine}: daemon {} with {} agents", status.pid, status.agents.len())
         }
+        CommandResult::Models(list) => format!("{machine}: {} models", list.models.len()),
+        CommandResult::DirIsUsable { path } => format!("{machine}: agents can work in {path}"),
     }
 }
 
@@ -251,6 +257,8 @@ pub(crate) fn ended(exit: &AgentExit) -> String {
         AgentExit::Code { code } => format!("exit code {code}"),
         AgentExit::Signal { signal } => format!("ended by signal {signal}"),
         AgentExit::Stopped => "stopped".to_owned(),
+        AgentExit::ShutDown => "ended with its machine".to_owned(),
+        AgentExit::Unusable { trouble } => format!("cannot work: {}", trouble.message),
         AgentExit::Lost => "lost".to_owned(),
     }
 }

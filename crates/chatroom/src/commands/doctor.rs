@@ -236,6 +236,7 @@ async fn exchange(
         model: None,
         working_dir: Some(context.home.path().to_string_lossy().into_owned()),
         permission_mode: None,
+        start_on_task: None,
     };
     client.call::<machines::UpdateAgentConfig>(&config).await?;
     clock.lap("choose the tool");

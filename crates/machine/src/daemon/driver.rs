@@ -330,6 +330,7 @@ impl Hands {
             Effect::Claim(command)
             | Effect::WriteIntent { command, .. }
             | Effect::Start { command, .. }
+            | Effect::Look { command, .. }
             | Effect::WriteOutcome { command, .. }
             | Effect::SendOutcome { command, .. } => Some(Event::Broke { command: command.clone() }),
             Effect::Stop(agent) => Some(Event::StopFailed {
@@ -376,6 +377,10 @@ impl Hands {
                     let _ = journal.try_send((Record::Spawned { agent_id, host }, None));
                 };
                 self.runs.start(command, *order, not_after, spawned).await;
+            }
+            Effect::Look { command, look } => {
+                let result = self.runs.look(look).await;
+                self.tell(Event::Looked { command, result }).await;
             }
             Effect::Stop(agent) => self.runs.stop(agent).await,
             Effect::WriteOutcome { command, ack } => {

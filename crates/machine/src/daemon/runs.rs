@@ -6,7 +6,7 @@
 
 use super::failpoint;
 use super::steady::SteadyClock;
-use super::supervisor::{AgentFate, Event, KnownAgent, Slot, StartOutcome};
+use super::supervisor::{AgentFate, Event, KnownAgent, Look, Slot, StartOutcome};
 use super::tasks::Tasks;
 use crate::agent::driver::{self, Request};
 use crate::agent::environment::{Surroundings, agent_environment};
@@ -19,7 +19,7 @@ use crate::tools::{Detection, Detector, registry};
 use crate::{ServerUrl, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::AgentExit;
-use chatroom_protocol::command::{CommandFailure, FailureCode, StartOrder};
+use chatroom_protocol::command::{CommandFailure, CommandResult, FailureCode, StartOrder};
 use chatroom_protocol::id::{AgentId, CommandId};
 use chatroom_protocol::tool::{ToolName, ToolStatus};
 use rustix::process::Signal;
@@ -361,6 +361,21 @@ impl Runs {
         }
     }
 
+    /// Finds something out that changes nothing.
+    pub(super) async fn look(&self, look: Look) -> Result<CommandResult, CommandFailure> {
+        match look {
+            Look::Models(tool) => Err(CommandFailure::new(
+                FailureCode::Unsupported,
+                format!("the models of {tool} cannot be listed on this machine"),
+            )),
+            Look::Dir(path) => {
+                let config = Config::load(&self.home).map_err(storage)?;
+                let usable = spawn_blocking(move || usable_dir(&path, &config)).await;
+                usable.unwrap_or_else(|error| Err(CommandFailure::new(FailureCode::Internal, error.to_string())))
+            }
+        }
+    }
+
     /// Stops an agent. Its end is told by whoever watches it.
     pub(super) async fn stop(self: &Arc<Self>, agent: AgentId) {
         let Some(run) = RunDir::of(&self.home.agents_dir(), &agent) else { return };
@@ -560,7 +575,28 @@ fn allowed_dir(dir: &Path, config: &Config) -> Result<PathBuf, CommandFailure> {
         .hint("choose another directory, or add it to allowed_dirs in ~/.chatroom/config.toml there"))
 }
 
-fn storage(error: io::Error) -> CommandFailure {
+/// Whether an agent could work in a directory: it is there, may be entered, and its owner allows it. Blocks the thread.
+fn usable_dir(dir: &Path, config: &Config) -> Result<CommandResult, CommandFailure> {
+    let denied = |error: &dyn std::fmt::Display| {
+        CommandFailure::new(
+            FailureCode::WorkingDirDenied,
+            format!("the working directory {} cannot be used: {error}", dir.display()),
+        )
+    };
+    let real = dir.canonicalize().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CommandFailure::new(
+            FailureCode::WorkingDirMissing,
+            format!("the working directory {} does not exist", dir.display()),
+        ),
+        _ => denied(&error),
+    })?;
+    // Opening it finds out whether it is a directory that may be read.
+    std::fs::read_dir(&real).map_err(|error| denied(&error))?;
+    allowed_dir(&real, config)?;
+    Ok(CommandResult::DirIsUsable { path: real.to_string_lossy().into_owned() })
+}
+
+fn storage(error: impl std::fmt::Display) -> CommandFailure {
     CommandFailure::new(FailureCode::StorageFailed, format!("the agent's directory cannot be written: {error}"))
         .hint("free some disk space there, and see that ~/.chatroom belongs to you")
 }

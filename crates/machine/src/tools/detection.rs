@@ -201,6 +201,8 @@ impl Detector {
         let report = |path: Option<&Path>, status| ToolReport {
             name: ToolName::from(spec.name),
             path: path.map(|path| path.to_string_lossy().into_owned()),
+            driver: None,
+            asks: false,
             status,
         };
         if spec.name == registry::ECHO {

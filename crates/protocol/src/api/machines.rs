@@ -99,6 +99,9 @@ pub struct UpdateAgentConfigArgs {
     /// What the agent may do without asking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permission_mode: Option<PermissionMode>,
+    /// Whether a task that comes for the role starts its agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_on_task: Option<bool>,
 }
 
 /// Arguments that name a room.

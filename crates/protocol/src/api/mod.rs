@@ -37,6 +37,7 @@ pub mod contexts;
 pub mod machines;
 pub mod messages;
 pub mod participants;
+pub mod permissions;
 pub mod tasks;
 pub mod teams;
 pub mod users;
@@ -60,6 +61,7 @@ pub fn all_names() -> impl Iterator<Item = &'static str> {
         machines::NAMES,
         messages::NAMES,
         participants::NAMES,
+        permissions::NAMES,
         tasks::NAMES,
         teams::NAMES,
         users::NAMES,

@@ -68,6 +68,9 @@ pub struct ClaimArgs {
     pub waiter_id: WaiterId,
     /// From `tasks.getNextTask`.
     pub task_id: TaskId,
+    /// Whether it is said into a live session, which does not wait by itself: the brief then says so, and a reminder comes with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub live: bool,
 }
 
 /// Answer of `tasks.claim`.

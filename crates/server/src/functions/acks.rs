@@ -84,6 +84,8 @@ async fn make_order(cx: &mut MutationCx, machine: &machines::Row, row: &commands
     Ok(Order::Do(match &row.command.request {
         CommandRequest::Ping(_) => WorkOrder::Ping,
         CommandRequest::Status(_) => WorkOrder::Status,
+        CommandRequest::ListModels(of) => WorkOrder::ListModels { tool: of.tool.clone() },
+        CommandRequest::CheckDir(dir) => WorkOrder::CheckDir { path: dir.path.clone() },
         CommandRequest::StopAgent(_) => WorkOrder::Stop { agent_id: stop },
         CommandRequest::StartAgent(_) => match make_start(cx, machine, row).await? {
             Ok(start) => WorkOrder::Start(start),
@@ -106,7 +108,7 @@ async fn make_start(
         None => None,
     };
     let gone = |what: &str| Order::Impossible(CommandFailure::new(FailureCode::Cancelled, format!("{what} is gone")));
-    let Some(agents::Row { agent, permission_mode, failure, .. }) = agent else { return Ok(Err(gone("its agent"))) };
+    let Some(agents::Row { agent, failure, .. }) = agent else { return Ok(Err(gone("its agent"))) };
     match agent.state {
         AgentState::Exited { exit: AgentExit::Lost, .. } => {
             return Ok(Err(Order::Ended(CommandResult::StartedThenLost { agent_id: agent.agent_id })));
@@ -140,7 +142,8 @@ async fn make_start(
         tool: agent.tool,
         model: agent.model,
         working_dir: agent.working_dir,
-        permission_mode,
+        permission_mode: agent.permission_mode,
+        resume: None,
         prompt,
         prompt_version: prompt::VERSION.to_owned(),
         credential,

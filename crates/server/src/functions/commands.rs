@@ -11,7 +11,7 @@ use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
 use crate::store::commands::{self, Guard};
 use crate::store::{agent_configs, agents, machines};
-use chatroom_protocol::agent::{Agent, AgentState};
+use chatroom_protocol::agent::{Agent, AgentSession, AgentState};
 use chatroom_protocol::api::machines::{
     CancelCommand, CommandArgs, GetCommand, ListCommands, ListCommandsArgs, SendCommand, SendCommandArgs,
 };
@@ -60,7 +60,10 @@ async fn send(cx: &mut MutationCx, args: SendCommandArgs) -> Result<Command> {
         }
         CommandRequest::RestartAgent(slot) => send_restart(cx, &machine, &mut row, &slot).await?,
         CommandRequest::StopAgent(slot) => send_stop(cx, &machine, &mut row, &slot).await?,
-        CommandRequest::Ping(_) | CommandRequest::Status(_) => {}
+        CommandRequest::Ping(_)
+        | CommandRequest::Status(_)
+        | CommandRequest::ListModels(_)
+        | CommandRequest::CheckDir(_) => {}
     }
     enqueue(cx, &row).await?;
     Ok(row.command)
@@ -258,14 +261,15 @@ async fn make_agent(
         tool: config.tool,
         model: config.model,
         working_dir: config.working_dir,
+        permission_mode: config.permission_mode,
+        session: AgentSession::default(),
         command_id: row.command.command_id.clone(),
         prompt_version: None,
         state: AgentState::Starting { since: cx.now },
         created_at: cx.now,
         heard_at: None,
     };
-    let agent =
-        agents::Row { agent, user_id: machine.user_id.clone(), permission_mode: config.permission_mode, failure: None };
+    let agent = agents::Row { agent, user_id: machine.user_id.clone(), failure: None };
     agents::insert(&mut cx.tx, &agent).await?;
     Ok(())
 }

@@ -207,6 +207,7 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
                 model: None,
                 working_dir,
                 permission_mode: args.permission_mode.unwrap_or_default(),
+                start_on_task: false,
                 updated_at: cx.now,
             };
             apply(&mut config, &args);

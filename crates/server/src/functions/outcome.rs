@@ -149,7 +149,11 @@ pub(crate) async fn complete_command(
         }
         CommandResult::Stopped { exit, .. } => exit.clone(),
         CommandResult::NotRunning => AgentExit::Lost,
-        CommandResult::AlreadyRunning { .. } | CommandResult::Pong | CommandResult::Status(_) => AgentExit::Stopped,
+        CommandResult::AlreadyRunning { .. }
+        | CommandResult::Pong
+        | CommandResult::Status(_)
+        | CommandResult::Models(_)
+        | CommandResult::DirIsUsable { .. } => AgentExit::Stopped,
     };
     if let Some(id) = &row.stop_agent_id {
         exit_by_id(tx, row, id, &stopped, now).await?;

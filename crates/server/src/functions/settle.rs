@@ -178,8 +178,9 @@ mod tests {
     use super::{FRESH_MS, Inventory, PATIENCE_MS, Verdict, judge};
     use crate::store::agents::{Known, Row};
     use chatroom_protocol::UnixMs;
-    use chatroom_protocol::agent::{Agent, AgentExit, AgentFact, AgentState};
+    use chatroom_protocol::agent::{Agent, AgentExit, AgentFact, AgentSession, AgentState};
     use chatroom_protocol::command::{CommandFailure, FailureCode};
+    use chatroom_protocol::tool::PermissionMode;
 
     const THEN: UnixMs = UnixMs(1_000_000);
     const NOW: UnixMs = UnixMs(1_000_000 + PATIENCE_MS);
@@ -193,13 +194,15 @@ mod tests {
             tool: "echo".into(),
             model: None,
             working_dir: "/".into(),
+            permission_mode: PermissionMode::default(),
+            session: AgentSession::default(),
             command_id: "k".into(),
             prompt_version: None,
             state,
             created_at: THEN,
             heard_at: None,
         };
-        let row = Row { agent, user_id: "u".into(), permission_mode: Default::default(), failure: None };
+        let row = Row { agent, user_id: "u".into(), failure: None };
         Known { row, room_archived: false, start_open: false }
     }
 

@@ -294,7 +294,7 @@ async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row
         context: context.as_ref(),
         attached: &attached,
     });
-    Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief }) })
+    Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief, reminder: None }) })
 }
 
 fn fence<'a>(

@@ -84,6 +84,7 @@ fn read(row: &AnyRow) -> Result<AgentConfig> {
         model: sql::opt_text(row, "model")?,
         working_dir: sql::text(row, "working_dir")?,
         permission_mode: PermissionMode::parse(&sql::text(row, "permission_mode")?).unwrap_or_default(),
+        start_on_task: false,
         updated_at: UnixMs(sql::int(row, "updated_at")?),
     })
 }

@@ -4,7 +4,7 @@
 use super::{Result, Tx, sql};
 use crate::live::Topic;
 use chatroom_protocol::UnixMs;
-use chatroom_protocol::agent::{Agent, AgentExit, AgentState};
+use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState};
 use chatroom_protocol::command::{CommandFailure, FailureCode};
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, UserId};
 use chatroom_protocol::tool::{PermissionMode, ToolName};
@@ -20,8 +20,6 @@ pub struct Row {
     pub agent: Agent,
     /// Its owner.
     pub user_id: UserId,
-    /// What it may do without asking.
-    pub permission_mode: PermissionMode,
     /// Why it never ran, in full.
     pub failure: Option<CommandFailure>,
 }
@@ -64,7 +62,7 @@ pub async fn insert(tx: &mut Tx, row: &Row) -> Result<()> {
     .bind(agent.tool.0.clone())
     .bind(agent.model.clone())
     .bind(agent.working_dir.clone())
-    .bind(row.permission_mode.as_str().to_owned())
+    .bind(agent.permission_mode.as_str().to_owned())
     .bind(agent.command_id.0.clone())
     .bind(agent.created_at.0);
     sql::execute(tx, statement).await?;
@@ -335,6 +333,8 @@ fn read(row: &AnyRow) -> Result<Row> {
             tool: ToolName(sql::text(row, "tool")?),
             model: sql::opt_text(row, "model")?,
             working_dir: sql::text(row, "working_dir")?,
+            permission_mode: PermissionMode::parse(&sql::text(row, "permission_mode")?).unwrap_or_default(),
+            session: AgentSession::default(),
             command_id: sql::text(row, "command_id")?.into(),
             prompt_version: sql::opt_text(row, "prompt_version")?,
             state,
@@ -342,7 +342,6 @@ fn read(row: &AnyRow) -> Result<Row> {
             heard_at: sql::opt_int(row, "heard_at")?.map(UnixMs),
         },
         user_id: sql::text(row, "user_id")?.into(),
-        permission_mode: PermissionMode::parse(&sql::text(row, "permission_mode")?).unwrap_or_default(),
         failure,
     })
 }

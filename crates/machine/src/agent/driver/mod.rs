@@ -104,6 +104,7 @@ pub(crate) mod tests {
             model: None,
             working_dir: "/work".to_owned(),
             permission_mode: mode,
+            resume: None,
             prompt: "THE-PROMPT".to_owned(),
             prompt_version: "1".to_owned(),
             credential: "THE-TOKEN".to_owned(),

@@ -28,6 +28,8 @@ impl Machine {
         fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
         let report = ToolReport {
             name: ToolName::from("cursor"),
+            driver: None,
+            asks: false,
             path: Some(tool.display().to_string()),
             status: ToolStatus::Ok { version: "1".to_owned() },
         };

@@ -11,7 +11,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use words::{AckAnswer, AgentFate, ClaimAnswer, Effect, Event, KnownAgent, Offer, Slot, StartOutcome};
+pub use words::{AckAnswer, AgentFate, ClaimAnswer, Effect, Event, KnownAgent, Look, Offer, Slot, StartOutcome};
 
 use super::StopMode;
 use super::journal::Entry;
@@ -75,6 +75,8 @@ enum Phase {
     Stopping { waiting: BTreeSet<AgentId>, target: Option<AgentId>, then: Option<Box<StartOrder>> },
     /// The start is under way.
     Starting { agent: AgentId },
+    /// Something is being looked at.
+    Looking,
     /// The end is being written.
     Ending { ack: Ack },
     /// The end is being told.
@@ -151,7 +153,7 @@ impl Supervisor {
                 |job: &Job| matches!(job.phase, Phase::Writing { .. } | Phase::Starting { .. } | Phase::Ending { .. });
             return !self.jobs.values().any(at_work);
         }
-        self.jobs.values().all(|job| matches!(job.phase, Phase::Remembered | Phase::Queued))
+        self.jobs.values().all(|job| matches!(job.phase, Phase::Remembered | Phase::Queued | Phase::Looking))
             && self.agents.values().all(|agent| agent.reported && !agent.fate.is_alive())
     }
 
@@ -176,6 +178,13 @@ impl Supervisor {
             }
             Event::AgentEnded { agent, end } => self.agent_ended(&agent, end, now, &mut effects),
             Event::StopFailed { agent, reason } => self.stop_failed(&agent, &reason, &mut effects),
+            Event::Looked { command, result } => {
+                let ack = match result {
+                    Ok(result) => Ack::Completed { result },
+                    Err(failure) => Ack::Failed { failure },
+                };
+                self.end_unwritten(&command, ack, &mut effects);
+            }
             Event::OutcomeWritten { command } => self.tell(&command, &mut effects),
             Event::Acked { command, answer } => self.acked(&command, answer, &mut effects),
             Event::EndsReported(agents) => {
@@ -330,11 +339,13 @@ impl Supervisor {
             return self.end(command, Ack::Failed { failure }, effects);
         };
         match *order {
-            WorkOrder::Ping => return self.end_unwritten(command, CommandResult::Pong, effects),
+            WorkOrder::Ping => return self.end_unwritten(command, completed(CommandResult::Pong), effects),
             WorkOrder::Status => {
                 let status = MachineStatus { agents: self.living(), ..self.about.clone() };
-                return self.end_unwritten(command, CommandResult::Status(status), effects);
+                return self.end_unwritten(command, completed(CommandResult::Status(status)), effects);
             }
+            WorkOrder::ListModels { tool } => return self.look(command, Look::Models(tool.clone()), effects),
+            WorkOrder::CheckDir { path } => return self.look(command, Look::Dir(path.into()), effects),
             _ => {}
         }
         let (agent, start) = parts(&order);
@@ -391,7 +402,7 @@ impl Supervisor {
                     }
                 }
             }
-            WorkOrder::Ping | WorkOrder::Status => {}
+            WorkOrder::Ping | WorkOrder::Status | WorkOrder::ListModels { .. } | WorkOrder::CheckDir { .. } => {}
         }
     }
 
@@ -559,10 +570,18 @@ impl Supervisor {
     }
 
     /// The same for what may be done twice: nothing is written down.
-    fn end_unwritten(&mut self, command: &CommandId, result: CommandResult, effects: &mut Vec<Effect>) {
-        if let Some(job) = self.jobs.get_mut(command) {
-            job.phase = Phase::Ending { ack: Ack::Completed { result } };
+    fn end_unwritten(&mut self, command: &CommandId, ack: Ack, effects: &mut Vec<Effect>) {
+        if let Some(job) = self.jobs.get_mut(command).filter(|job| !job.is_ending()) {
+            job.phase = Phase::Ending { ack };
             self.tell(command, effects);
+        }
+    }
+
+    /// Begins to find something out for a command.
+    fn look(&mut self, command: &CommandId, look: Look, effects: &mut Vec<Effect>) {
+        if let Some(job) = self.jobs.get_mut(command) {
+            job.phase = Phase::Looking;
+            effects.push(Effect::Look { command: command.clone(), look });
         }
     }
 
@@ -637,7 +656,7 @@ impl Job {
     /// Whether others of the same role have to wait for it.
     fn holds_slot(&self) -> bool {
         match &self.phase {
-            Phase::Remembered | Phase::Queued | Phase::Ending { .. } | Phase::Telling { .. } => false,
+            Phase::Remembered | Phase::Queued | Phase::Looking | Phase::Ending { .. } | Phase::Telling { .. } => false,
             Phase::Claiming { .. } => !self.overridden,
             Phase::Writing { .. } | Phase::Stopping { .. } | Phase::Starting { .. } => true,
         }
@@ -659,12 +678,16 @@ impl Agent {
     }
 }
 
+const fn completed(result: CommandResult) -> Ack {
+    Ack::Completed { result }
+}
+
 /// The agent that an order is about, and what it starts.
 fn parts(order: &WorkOrder) -> (Option<&AgentId>, Option<&StartOrder>) {
     match order {
         WorkOrder::Start(start) | WorkOrder::Restart { start, .. } => (Some(&start.agent_id), Some(start)),
         WorkOrder::Stop { agent_id } => (agent_id.as_ref(), None),
-        WorkOrder::Ping | WorkOrder::Status => (None, None),
+        WorkOrder::Ping | WorkOrder::Status | WorkOrder::ListModels { .. } | WorkOrder::CheckDir { .. } => (None, None),
     }
 }
 

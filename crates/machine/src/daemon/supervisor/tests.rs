@@ -69,6 +69,7 @@ fn order(agent: &AgentId, role: &str) -> StartOrder {
         model: None,
         working_dir: "/".to_owned(),
         permission_mode: PermissionMode::Full,
+        resume: None,
         prompt: String::new(),
         prompt_version: String::new(),
         credential: String::new(),
@@ -199,6 +200,7 @@ impl World {
                 start: order(self.server[command].agent.as_ref().unwrap(), &slot.role),
             }),
             Ok(CommandRequest::StopAgent(slot)) => Some(WorkOrder::Stop { agent_id: self.agent_of(&slot.role) }),
+            Ok(CommandRequest::CheckDir(dir)) => Some(WorkOrder::CheckDir { path: dir.path.clone() }),
             Ok(_) => Some(WorkOrder::Ping),
             Err(_) => None,
         };
@@ -244,6 +246,7 @@ impl World {
                 vec![Event::IntentWritten { command, result: Ok(()) }]
             }
             Effect::Start { command, order, not_after } => self.start(command, &order, not_after),
+            Effect::Look { command, .. } => vec![Event::Looked { command, result: Ok(CommandResult::Pong) }],
             Effect::Stop(agent) => {
                 let now = self.now;
                 let run = self.runs.get_mut(&agent).unwrap();

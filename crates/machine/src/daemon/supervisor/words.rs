@@ -3,9 +3,13 @@
 use crate::daemon::StopMode;
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, AgentReport};
-use chatroom_protocol::command::{Ack, CommandFailure, CommandRequest, PendingCommand, StartOrder, WorkOrder};
+use chatroom_protocol::command::{
+    Ack, CommandFailure, CommandRequest, CommandResult, PendingCommand, StartOrder, WorkOrder,
+};
 use chatroom_protocol::id::{AgentId, ChatroomId, CommandId};
+use chatroom_protocol::tool::ToolName;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// A command that the server offers. Its type may be one that this version does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +50,10 @@ impl Offer {
         let (chatroom, role) = match self.request.as_ref().ok()? {
             CommandRequest::StartAgent(start) => (&start.chatroom_id, &start.role),
             CommandRequest::StopAgent(slot) | CommandRequest::RestartAgent(slot) => (&slot.chatroom_id, &slot.role),
-            CommandRequest::Ping(_) | CommandRequest::Status(_) => return None,
+            CommandRequest::Ping(_)
+            | CommandRequest::Status(_)
+            | CommandRequest::ListModels(_)
+            | CommandRequest::CheckDir(_) => return None,
         };
         Some(Slot::new(chatroom, role))
     }
@@ -205,6 +212,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// What was looked at for a command.
+    Looked {
+        /// For which command.
+        command: CommandId,
+        /// What was found.
+        result: Result<CommandResult, CommandFailure>,
+    },
     /// The end of a command is durable (or cannot be made so: then it is told all the same).
     OutcomeWritten {
         /// Of which command.
@@ -257,6 +271,13 @@ pub enum Effect {
         /// No tool is started after this, by the daemon's clock.
         not_after: UnixMs,
     },
+    /// Find something out that changes nothing and may be done twice. Ends with [`Event::Looked`].
+    Look {
+        /// For which command.
+        command: CommandId,
+        /// What to find out.
+        look: Look,
+    },
     /// Stop an agent. Ends with [`Event::AgentEnded`] or [`Event::StopFailed`].
     Stop(AgentId),
     /// Make the end of a command durable.
@@ -279,4 +300,13 @@ pub enum Effect {
     ReportEnds(Vec<AgentReport>),
     /// End the daemon: a newer session has taken over.
     GiveUp,
+}
+
+/// Something to find out on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The models of a tool.
+    Models(ToolName),
+    /// Whether an agent could work in a directory.
+    Dir(PathBuf),
 }

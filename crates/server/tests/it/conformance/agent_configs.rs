@@ -21,6 +21,7 @@ fn config(machine: &MachineId, room: &ChatroomId, role: &str) -> AgentConfig {
         model: None,
         working_dir: "/srv/ä b".to_owned(),
         permission_mode: PermissionMode::AcceptEdits,
+        start_on_task: false,
         updated_at: NOW,
     }
 }

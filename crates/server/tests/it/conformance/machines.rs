@@ -35,7 +35,13 @@ async fn connect(world: &World, user: &UserId, id: &MachineId, epoch: i64, socke
 
 /// What another machine of the same name would tell.
 fn facts() -> Facts {
-    let tool = |name: &str, status| ToolReport { name: name.into(), path: Some(format!("/bin/{name}")), status };
+    let tool = |name: &str, status| ToolReport {
+        name: name.into(),
+        path: Some(format!("/bin/{name}")),
+        driver: None,
+        asks: false,
+        status,
+    };
     Facts {
         hostname: "box".to_owned(),
         os: "macos".to_owned(),

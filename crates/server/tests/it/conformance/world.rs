@@ -2,7 +2,7 @@
 
 use crate::database::on_postgres;
 use chatroom_protocol::UnixMs;
-use chatroom_protocol::agent::{Agent, AgentState};
+use chatroom_protocol::agent::{Agent, AgentSession, AgentState};
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, MessageId, TaskId, UserId};
 use chatroom_protocol::room::{Chatroom, MessageKind, Team, TeamRole, USER_ROLE};
 use chatroom_protocol::tool::{PermissionMode, ToolName};
@@ -144,13 +144,15 @@ impl World {
             tool: ToolName::from("echo"),
             model: None,
             working_dir: "/".to_owned(),
+            permission_mode: PermissionMode::default(),
+            session: AgentSession::default(),
             command_id: secret::new_id(),
             prompt_version: None,
             state: AgentState::Starting { since: NOW },
             created_at: NOW,
             heard_at: None,
         };
-        let row = agents::Row { agent, user_id: user_id.clone(), permission_mode: PermissionMode::Full, failure: None };
+        let row = agents::Row { agent, user_id: user_id.clone(), failure: None };
         self.write(async |tx| agents::insert(tx, &row).await).await;
         agent_id
     }
