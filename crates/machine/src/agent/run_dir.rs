@@ -10,7 +10,8 @@ use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::AgentExit;
 use chatroom_protocol::command::{CommandFailure, FailureCode};
 use chatroom_protocol::id::{AgentId, ChatroomId, CommandId};
-use chatroom_protocol::tool::ToolName;
+use chatroom_protocol::tool::{PermissionMode, ToolName};
+use chatroom_protocol::transcript::DriverKind;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,6 +42,52 @@ pub struct Spec {
     pub stdin: Stdin,
     /// Bytes kept in each of the two output files.
     pub log_limit_bytes: u64,
+    /// How the tool is spoken to.
+    pub session: Option<SessionSpec>,
+}
+
+/// How a tool is spoken to. No secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionSpec {
+    /// By which protocol.
+    pub driver: DriverKind,
+    /// What a run prints, when the driver is one shot.
+    #[serde(default)]
+    pub output: OutputFormat,
+    /// Arguments that take an earlier session up again, added to the others; `{session}` stands for its name.
+    pub resume_args: Vec<String>,
+    /// The tool's own name of the session to take up again.
+    pub resume: Option<String>,
+    /// The model to choose over the protocol; none when the arguments choose it or the default is meant.
+    pub model: Option<String>,
+    /// What the agent may do without asking.
+    pub permission_mode: PermissionMode,
+    /// Absolute path of our own program, which the agent may always use.
+    pub cli: PathBuf,
+    /// The room.
+    pub chatroom_id: ChatroomId,
+    /// The role.
+    pub role: String,
+    /// Whether the session is given our MCP server.
+    pub mcp: bool,
+    /// The command that signs in to the tool.
+    pub login_repair: Option<String>,
+    /// How long the tool may take until it can be spoken to, in milliseconds.
+    pub start_limit_ms: i64,
+}
+
+/// What one run of a one-shot tool prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputFormat {
+    /// Text for people.
+    #[default]
+    Plain,
+    /// `codex exec --json`.
+    Codex,
+    /// The stream of JSON lines of `claude -p --output-format=stream-json`, which Qwen and Cursor print alike.
+    StreamJson,
 }
 
 /// What a tool's standard input is.
@@ -420,6 +467,7 @@ mod tests {
             cwd: PathBuf::from("/"),
             stdin: Stdin::Null,
             log_limit_bytes: LOG_LIMIT_BYTES,
+            session: None,
         }
     }
 

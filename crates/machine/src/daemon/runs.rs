@@ -183,6 +183,7 @@ impl Runs {
             cwd,
             stdin: launch.stdin,
             log_limit_bytes: LOG_LIMIT_BYTES,
+            session: None,
         };
         let prepared = Prepared {
             agent_id: order.agent_id.clone(),

@@ -49,6 +49,7 @@ impl Run {
             cwd: work.clone(),
             stdin: Stdin::Prompt,
             log_limit_bytes: LOG_LIMIT_BYTES,
+            session: None,
         };
         Self { _root: root, agent, dir, work, spec }
     }
