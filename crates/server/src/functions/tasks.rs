@@ -5,6 +5,7 @@
 //! asked again answers what it answered first.
 
 use super::chatrooms::{find_own, find_role};
+use super::daemon::own_machine;
 use super::messages::{Post, cli_path, post};
 use super::participants::{agent_of, superseded};
 use super::{artifacts, contexts, text};
@@ -23,8 +24,9 @@ use crate::store::participants::{self, Holding, Waiter};
 use crate::store::tasks::{self, Fence, Offer, Row};
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::tasks::{
-    Cancel, Claim, ClaimArgs, ClaimOutcome, Complete, Confirm, GetNextTask, GiveBack, HandedOff, Handoff, HandoffArgs,
-    List, ListArgs, Requeue, RoleArgs, Start, TaskArgs, TaskIdArgs, TaskWritten, WaiterArgs,
+    Cancel, Claim, ClaimArgs, ClaimOutcome, Complete, Confirm, GetHeld, GetNextTask, GiveBack, HandedOff, Handoff,
+    HandoffArgs, HeldArgs, HeldTask, List, ListArgs, Requeue, RoleArgs, Start, TaskArgs, TaskIdArgs, TaskWritten,
+    WaiterArgs,
 };
 use chatroom_protocol::id::{ChatroomId, MessageId, TaskId, WaiterId};
 use chatroom_protocol::room::{Chatroom, MessageKind, TeamRole, USER_ROLE};
@@ -49,6 +51,10 @@ pub fn register(registry: &mut Registry) {
         |_, args| vec![Topic::Tasks(args.chatroom_id.clone()), Topic::Chatroom(args.chatroom_id.clone())],
         |cx, args| Box::pin(get_next_task(cx, args)),
         WaiterPresence,
+    );
+    registry.query::<GetHeld>(
+        |_, args| vec![Topic::Tasks(args.chatroom_id.clone())],
+        |cx, args| Box::pin(get_held(cx, args)),
     );
     registry.mutation::<Claim>(|cx, args| Box::pin(claim(cx, args)));
     registry.mutation::<GiveBack>(|cx, args| Box::pin(give_back(cx, args)));
@@ -98,6 +104,21 @@ async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {
         },
         Offer::Empty => NextTask::Wait { reason: None },
     })
+}
+
+async fn get_held(cx: &mut QueryCx, args: HeldArgs) -> Result<HeldTask> {
+    let machine = own_machine(&mut cx.tx, &cx.caller, &args.machine_id).await?;
+    let agent = agents::find(&mut cx.tx, &machine.user_id, &args.agent_id).await?;
+    let agent = agent
+        .map(|row| row.agent)
+        .filter(|agent| agent.machine_id == machine.id && agent.chatroom_id == args.chatroom_id);
+    let agent = agent.ok_or_else(|| Refusal::not_found("agent"))?;
+    let held = tasks::find_held(&mut cx.tx, &agent.chatroom_id, &agent.role).await?;
+    let held = held.filter(|row| row.holder_agent.as_ref() == Some(&agent.agent_id));
+    Ok(held.map_or_else(HeldTask::default, |row| HeldTask {
+        task_id: Some(row.task.task_id),
+        delivery: row.task.delivery,
+    }))
 }
 
 async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {

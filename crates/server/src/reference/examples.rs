@@ -97,6 +97,7 @@ pub(super) fn args_of(name: &str) -> Value {
 
         "tasks.list" => json!({"chatroomId": CHATROOM, "state": "pending"}),
         "tasks.getNextTask" => json!({"chatroomId": CHATROOM, "role": "builder", "waiterId": WAITER}),
+        "tasks.getHeld" => json!({"machineId": MACHINE, "agentId": AGENT, "chatroomId": CHATROOM}),
         "tasks.claim" => json!({"chatroomId": CHATROOM, "role": "builder", "waiterId": WAITER, "taskId": TASK}),
         "tasks.confirm" => json!({"chatroomId": CHATROOM, "role": "builder"}),
         "tasks.giveBack" | "tasks.start" | "tasks.complete" => {

@@ -159,6 +159,7 @@ impl World {
                 json!({"chatroomId": room, "role": "builder", "waiterId": WAITER})
             }
             "tasks.list" => json!({"chatroomId": room}),
+            "tasks.getHeld" => json!({"machineId": MACHINE, "agentId": self.agent_id, "chatroomId": room}),
             "tasks.claim" => json!({"chatroomId": room, "role": "builder", "waiterId": WAITER, "taskId": task}),
             "tasks.confirm" => slot,
             "tasks.giveBack" | "tasks.start" | "tasks.complete" => held,
