@@ -272,6 +272,12 @@ impl RunDir {
         self.path.join("output.1.log")
     }
 
+    /// The socket on which the host of a live session listens.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.path.join("host.sock")
+    }
+
     /// What the host itself has to say when it fails.
     #[must_use]
     pub fn host_log(&self) -> PathBuf {
