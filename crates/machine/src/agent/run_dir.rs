@@ -409,6 +409,20 @@ impl RunDir {
         self.put("reported", &true)
     }
 
+    /// Notes that the server has the whole transcript.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put_told(&self) -> io::Result<()> {
+        self.put("told", &true)
+    }
+
+    /// Whether the server has the whole transcript.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.path.join("told").exists()
+    }
+
     /// Reads everything that the directory tells. A file that does not read counts as not there: it was cut off by a
     /// loss of power, after which nothing of the run is alive.
     #[must_use]
