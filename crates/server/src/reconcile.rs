@@ -5,10 +5,12 @@ use crate::app::App;
 use crate::clock;
 use crate::functions::acks::expired;
 use crate::functions::outcome::{By, fail_command};
+use crate::functions::starts;
+use crate::live::{Topic, Waker};
 use crate::store::commands::{self, Guard};
 use crate::store::{
-    self, Backend, Tx, agents, audit, credentials, daemon_sessions, device_logins, idempotency, machines, participants,
-    replicas, retried, tasks,
+    self, Backend, Tx, agents, audit, credentials, daemon_sessions, desired, device_logins, idempotency, machines,
+    participants, replicas, retried, tasks,
 };
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::command::{CommandFailure, FailureCode};
@@ -36,6 +38,7 @@ type Step = for<'a> fn(&'a mut Tx, UnixMs) -> BoxFuture<'a, store::Result<bool>>
 const STEPS: &[(&str, Step)] = &[
     ("expire commands", |tx, now| Box::pin(expire(tx, now))),
     ("give up commands", |tx, now| Box::pin(give_up(tx, now))),
+    ("start agents that are due", |tx, now| Box::pin(starts::start_due(tx, now, BATCH))),
     ("queue unconfirmed tasks again", |tx, now| {
         Box::pin(async move { tasks::requeue_unconfirmed(tx, now).await.map(|_| false) })
     }),
@@ -74,7 +77,10 @@ pub async fn at_start(app: &App) -> store::Result<()> {
 /// Reconciles until shutdown.
 pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
     let mut forgotten_at = None;
+    let restarts = Arc::new(Waker::default());
+    app.hub.watch(&Topic::Restarts, &restarts);
     loop {
+        drop(restarts.take());
         let now = clock::now();
         settle(&app, now).await;
         if forgotten_at.is_none_or(|at| now.since(at) >= RETENTION_MS) {
@@ -86,7 +92,9 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             // A deadline was set that may come before the one that is waited for.
             () = app.deadline_set.notified() => {}
-            () = tokio::time::sleep(until_next_deadline(&app, longest).await) => {}
+            // An agent is due, or a machine is back on which one may be; perhaps by the word of another server process.
+            () = restarts.wait() => {}
+            () = tokio::time::sleep(until_next_deadline(&app, now, longest).await) => {}
         }
     }
     if let Err(error) = flush_last_used(&app).await {
@@ -133,11 +141,15 @@ async fn run_steps(app: &App, steps: &[(&'static str, Step)], now: UnixMs) {
     }
 }
 
-/// How long until something expires; never longer than `longest`.
-async fn until_next_deadline(app: &App, longest: Duration) -> Duration {
+/// How long until something expires or an agent is due, after a round at `settled_at`; never longer than `longest`.
+async fn until_next_deadline(app: &App, settled_at: UnixMs, longest: Duration) -> Duration {
     let next = async {
         let mut tx = app.store.read().await?;
-        let deadlines = [commands::next_deadline(&mut tx).await?, tasks::next_confirm_deadline(&mut tx).await?];
+        let deadlines = [
+            commands::next_deadline(&mut tx).await?,
+            tasks::next_confirm_deadline(&mut tx).await?,
+            desired::next_restart(&mut tx, settled_at).await?,
+        ];
         Ok::<_, store::StoreError>(deadlines.into_iter().flatten().min())
     };
     match next.await {

@@ -196,7 +196,9 @@ fn check_result(row: &commands::Row, result: &CommandResult) -> Result<()> {
         (CommandRequest::StopAgent(_), CommandResult::Stopped { agent_id, .. }) => stops == Some(agent_id),
         (CommandRequest::StopAgent(_), CommandResult::NotRunning)
         | (CommandRequest::Ping(_), CommandResult::Pong)
-        | (CommandRequest::Status(_), CommandResult::Status(_)) => true,
+        | (CommandRequest::Status(_), CommandResult::Status(_))
+        | (CommandRequest::ListModels(_), CommandResult::Models(_))
+        | (CommandRequest::CheckDir(_), CommandResult::DirIsUsable { .. }) => true,
         _ => false,
     };
     // What was completed when it was sent keeps its result, whatever that is.

@@ -2,6 +2,7 @@
 
 use super::chatrooms::{find_own, find_role, refuse_archived};
 use super::participants::agent_of;
+use super::starts::start_for_task;
 use super::{artifacts, tasks as task_functions, text};
 use crate::caller::Caller;
 use crate::fail::Result;
@@ -141,6 +142,10 @@ pub(super) async fn post(cx: &mut MutationCx, room: &Chatroom, new: &Post<'_>) -
             content: new.content,
         };
         tasks::insert(&mut cx.tx, &task, cx.now).await?;
+        if room.archived_at.is_none() {
+            start_for_task(&mut cx.tx, &user_id, room, new.target, cx.now).await?;
+            cx.app.deadline_set.notify_one();
+        }
     }
     Ok(())
 }

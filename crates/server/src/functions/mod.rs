@@ -21,8 +21,10 @@ pub mod text;
 pub mod users;
 
 mod author;
+mod lifecycle;
 pub(crate) mod outcome;
 mod settle;
+pub(crate) mod starts;
 
 use crate::registry::Registry;
 

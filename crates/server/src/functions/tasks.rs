@@ -7,6 +7,7 @@
 use super::chatrooms::{find_own, find_role};
 use super::messages::{Post, cli_path, post};
 use super::participants::{agent_of, superseded};
+use super::starts::start_for_task;
 use super::{artifacts, contexts, text};
 use crate::app::App;
 use crate::caller::Caller;
@@ -216,6 +217,11 @@ async fn handoff(cx: &mut MutationCx, args: HandoffArgs) -> Result<HandedOff> {
 async fn requeue(cx: &mut MutationCx, args: TaskIdArgs) -> Result<TaskWritten> {
     let user_id = cx.caller.user_id()?.clone();
     if let Some(row) = tasks::requeue(&mut cx.tx, &user_id, &args.task_id, cx.now).await? {
+        let room = find_own(&mut cx.tx, &cx.caller, &row.task.chatroom_id).await?;
+        if room.archived_at.is_none() {
+            start_for_task(&mut cx.tx, &user_id, &room, &row.task.role, cx.now).await?;
+            cx.app.deadline_set.notify_one();
+        }
         return Ok(applied(row));
     }
     owner_write_missed(cx, &args.task_id, TaskState::Pending).await

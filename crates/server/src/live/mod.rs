@@ -33,6 +33,8 @@ pub enum Topic {
     Credentials(UserId),
     /// One credential: woken when it is revoked.
     Credential(CredentialId),
+    /// Agents that the server is to start by itself: one is due, or a machine is connected where one may be.
+    Restarts,
 }
 
 /// Collects the topics that were woken since it was last asked.

@@ -135,6 +135,24 @@ pub async fn list_of_role(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str) -> 
     sql::all(tx, statement).await?.iter().map(read).collect()
 }
 
+/// One agent of each role of a room: the one that holds the role, else one that is being stopped, else the newest that ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_of_roles(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<Vec<Row>> {
+    let statement = sql::statement(
+        "SELECT * FROM (
+             SELECT a.*, ROW_NUMBER() OVER (
+                 PARTITION BY a.role
+                 ORDER BY CASE a.state WHEN 'starting' THEN 0 WHEN 'running' THEN 0 WHEN 'stopping' THEN 1 ELSE 2 END,
+                          a.created_at DESC, a.id DESC) AS place
+             FROM agents a WHERE a.chatroom_id = $1
+         ) ranked WHERE ranked.place = 1 ORDER BY ranked.role",
+    )
+    .bind(chatroom_id.0.clone());
+    sql::all(tx, statement).await?.iter().map(read).collect()
+}
+
 /// The agents of a machine that are not at their end, to compare them with what its daemon says.
 ///
 /// # Errors
