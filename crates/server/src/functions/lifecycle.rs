@@ -252,5 +252,4 @@ pub(crate) async fn want_stopped(tx: &mut Tx, slot: Slot<'_>, by: DesiredBy, now
 }
 
 #[cfg(test)]
-#[path = "lifecycle_tests.rs"]
 mod tests;

@@ -213,6 +213,7 @@ async fn get_init_prompt(cx: &mut QueryCx, args: GetInitPromptArgs) -> Result<In
     let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     let role = find_role(&room, &args.role)?;
     let cli = cli_path(&mut cx.tx, &cx.caller, args.machine_id.as_ref()).await?;
-    let prompt = prompt::init(&prompt::Subject { room: &room, role, cli: &cli });
+    let subject = prompt::Subject { room: &room, role, cli: &cli };
+    let prompt = if agent_of(&cx.caller).is_some() { prompt::live(&subject) } else { prompt::init(&subject) };
     Ok(InitPrompt { prompt, version: prompt::VERSION.to_owned() })
 }

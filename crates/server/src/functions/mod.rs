@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod machines;
 pub mod messages;
 pub mod participants;
+pub mod roles;
 pub mod tasks;
 pub mod teams;
 pub mod text;
@@ -51,6 +52,7 @@ const MODULES: &[fn(&mut Registry)] = &[
     machines::register,
     messages::register,
     participants::register,
+    roles::register,
     tasks::register,
     teams::register,
     users::register,

@@ -116,7 +116,7 @@ async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
         && row.task.state.is_held()
         && row.holder_waiter.as_ref() == Some(&args.waiter_id)
     {
-        return claimed(cx, &room, &role, row).await;
+        return claimed(cx, &room, &role, row, args.live).await;
     }
     if room.archived_at.is_some() {
         return Ok(ClaimOutcome::Gone);
@@ -130,7 +130,7 @@ async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
     match tasks::claim(&mut cx.tx, &offered, &args.waiter_id, agent_id.as_ref(), cx.now).await? {
         Some(row) => {
             cx.app.deadline_set.notify_one();
-            claimed(cx, &room, &role, row).await
+            claimed(cx, &room, &role, row, args.live).await
         }
         None => Ok(ClaimOutcome::Gone),
     }
@@ -277,7 +277,7 @@ async fn find_waiter(
     }
 }
 
-async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row) -> Result<ClaimOutcome> {
+async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row, live: bool) -> Result<ClaimOutcome> {
     let waiter = participants::find(&mut cx.tx, &room.chatroom_id, &role.name).await?;
     let machine_id = waiter.and_then(|waiter| waiter.machine_id);
     let cli = match cli_path(&mut cx.tx, &cx.caller, machine_id.as_ref()).await {
@@ -292,15 +292,18 @@ async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row
     let message = messages::find(&mut cx.tx, id, &row.task.message_id).await?;
     let refs = message.map(|message| message.artifacts).unwrap_or_default();
     let attached = contexts::attached(&mut cx.tx, id, &refs).await?;
+    let subject = prompt::Subject { room, role, cli: &cli };
+    let reminder = live.then(|| prompt::reminder(&subject, &row.task));
     let brief = prompt::task_brief(&prompt::Brief {
-        subject: prompt::Subject { room, role, cli: &cli },
+        subject,
         task: &row.task,
         sequence: row.position,
         before: &before,
         context: context.as_ref(),
         attached: &attached,
+        live,
     });
-    Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief, reminder: None }) })
+    Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief, reminder }) })
 }
 
 fn fence<'a>(
