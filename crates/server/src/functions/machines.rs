@@ -11,7 +11,7 @@ use crate::store::agents::{self, Filter};
 use crate::store::commands::{self, Guard};
 use crate::store::credentials::{self, Holder, NewCredential};
 use crate::store::machines::{self, Facts};
-use crate::store::{agent_configs, daemon_sessions};
+use crate::store::{agent_configs, daemon_sessions, models};
 use chatroom_protocol::agent::AgentExit;
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::machines::{
@@ -337,6 +337,7 @@ async fn remove(cx: &mut MutationCx, args: MachineArgs) -> Result<Empty> {
     }
     agent_configs::delete_of_machine(&mut cx.tx, &id).await?;
     daemon_sessions::delete_of_machine(&mut cx.tx, &id).await?;
+    models::delete_of_machine(&mut cx.tx, &id).await?;
     by.note(&mut cx.tx, &user_id, id.as_str(), "removed", cx.now).await?;
     Ok(Empty {})
 }

@@ -3,7 +3,7 @@
 
 use crate::store::audit::{self, Deed};
 use crate::store::commands::{self, Guard};
-use crate::store::{Result, Tx, agents, credentials, participants, tasks};
+use crate::store::{Result, Tx, agents, credentials, inputs, participants, permissions, tasks};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, AgentState};
 use chatroom_protocol::command::{CommandFailure, CommandResult, CommandStatus, FailureCode};
@@ -83,6 +83,8 @@ async fn let_go(tx: &mut Tx, id: &AgentId, now: UnixMs) -> Result<()> {
     credentials::revoke_of_agent(tx, id, now).await?;
     tasks::release_of_agent(tx, id, now).await?;
     participants::clear_of_agent(tx, id, now).await?;
+    inputs::refuse_of_agent(tx, id, "the agent has ended", now).await?;
+    permissions::withdraw_of_agent(tx, id, now).await?;
     Ok(())
 }
 
