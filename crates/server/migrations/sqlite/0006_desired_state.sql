@@ -29,12 +29,3 @@ SELECT chatroom_id, role, user_id, 1, 'owner', state_since, machine_id, id, '[]'
 FROM agents WHERE state IN ('starting', 'running');
 
 ALTER TABLE agent_configs ADD COLUMN start_on_task BIGINT NOT NULL DEFAULT 0;
-
--- The models of a tool on a machine, as its tool told them last; JSON.
-CREATE TABLE tool_models (
-    machine_id TEXT NOT NULL REFERENCES machines (id),
-    tool       TEXT NOT NULL,
-    models     TEXT NOT NULL,
-    told_at    BIGINT NOT NULL,
-    PRIMARY KEY (machine_id, tool)
-);

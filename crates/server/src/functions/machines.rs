@@ -219,8 +219,8 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
         return Ok(config);
     }
     if args.model.is_some() || args.tool.is_some() {
-        let known = models::known(&mut cx.tx, &machine.id, &config.tool).await?;
-        check_model(&machine, &config, known.as_ref())?;
+        let known = models::find(&mut cx.tx, &machine.id, &config.tool).await?;
+        check_model(&machine, &config, known.as_ref().map(|(models, _)| models))?;
     }
     let config = AgentConfig { updated_at: cx.now, ..config };
     agent_configs::upsert(&mut cx.tx, &config).await?;
@@ -348,8 +348,8 @@ async fn remove(cx: &mut MutationCx, args: MachineArgs) -> Result<Empty> {
         exit_agent(&mut cx.tx, &known.row, &AgentExit::Lost, cx.now, cx.now).await?;
     }
     agent_configs::delete_of_machine(&mut cx.tx, &id).await?;
-    models::delete_of_machine(&mut cx.tx, &id).await?;
     daemon_sessions::delete_of_machine(&mut cx.tx, &id).await?;
+    models::delete_of_machine(&mut cx.tx, &id).await?;
     by.note(&mut cx.tx, &user_id, id.as_str(), "removed", cx.now).await?;
     Ok(Empty {})
 }

@@ -4,7 +4,7 @@
 use super::lifecycle::{End, ended};
 use crate::store::audit::{self, Deed};
 use crate::store::commands::{self, Guard};
-use crate::store::{Result, Tx, agents, credentials, desired, models, participants, tasks};
+use crate::store::{Result, Tx, agents, credentials, desired, inputs, models, participants, permissions, tasks};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, AgentState};
 use chatroom_protocol::command::{CommandFailure, CommandRequest, CommandResult, CommandStatus, FailureCode};
@@ -107,6 +107,8 @@ async fn let_go(tx: &mut Tx, id: &AgentId, now: UnixMs) -> Result<()> {
     credentials::revoke_of_agent(tx, id, now).await?;
     tasks::release_of_agent(tx, id, now).await?;
     participants::clear_of_agent(tx, id, now).await?;
+    inputs::refuse_of_agent(tx, id, "the agent has ended", now).await?;
+    permissions::withdraw_of_agent(tx, id, now).await?;
     Ok(())
 }
 
@@ -188,7 +190,7 @@ pub(crate) async fn complete_command(
         exit_by_id(tx, row, id, &stopped, now).await?;
     }
     if let (CommandRequest::ListModels(of), CommandResult::Models(list)) = (&row.command.request, result) {
-        models::put(tx, &row.command.machine_id, &of.tool, list, now).await?;
+        models::upsert(tx, &row.command.machine_id, &of.tool, list, now).await?;
     }
     by.note(tx, &row.user_id, row.command.command_id.as_str(), "completed", now).await?;
     Ok(true)

@@ -8,13 +8,16 @@ use crate::caller::Caller;
 use crate::fail::Result;
 use crate::live::Topic;
 use crate::registry::{QueryCx, Registry};
-use crate::store::{agent_configs, agents, desired, machines};
+use crate::store::inputs::Bound;
+use crate::store::permissions::{self, Filter};
+use crate::store::{Tx, agent_configs, agents, desired, machines};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, AgentState, Blocked, BlockedBy, DesiredBy, RoleStatus, TurnState};
 use chatroom_protocol::api::agents::{ListRoles, RoleArgs, Why};
 use chatroom_protocol::api::machines::ChatroomArgs;
-use chatroom_protocol::id::{ChatroomId, PermissionId};
+use chatroom_protocol::id::ChatroomId;
 use chatroom_protocol::machine::{AgentConfig, ConnectionState};
+use chatroom_protocol::permission::Permission;
 use chatroom_protocol::room::Chatroom;
 
 /// Lists this module's functions.
@@ -26,10 +29,11 @@ pub fn register(registry: &mut Registry) {
     registry.query::<Why>(|caller, args| topics(caller, &args.chatroom_id), |cx, args| Box::pin(why_role(cx, args)));
 }
 
-/// What stands there depends on machines, on the room's agents, and on who works in it by hand.
+/// What stands there depends on machines, on the room's agents and what they ask, and on who works in it by hand.
 fn topics(caller: &Caller, chatroom_id: &ChatroomId) -> Vec<Topic> {
     let mut topics = own_machines(caller, &());
     topics.extend([Topic::Chatroom(chatroom_id.clone()), Topic::Tasks(chatroom_id.clone())]);
+    topics.extend(caller.user_id().map(|id| Topic::Permissions(id.clone())));
     topics
 }
 
@@ -66,6 +70,10 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
         let there = of_role().find(|config| Some(&config.machine_id) == machine_id);
         let config = there.or_else(|| of_role().max_by_key(|config| config.updated_at));
         let machine_id = machine_id.or(config.map(|config| &config.machine_id));
+        let permission = match active {
+            Some(row) => oldest_permission(&mut cx.tx, row).await?,
+            None => None,
+        };
         let facts = Facts {
             room,
             role,
@@ -73,7 +81,7 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
             machine: machines.iter().find(|machine| Some(&machine.id) == machine_id),
             desired,
             agent,
-            permission: None,
+            permission: permission.as_ref().map(|row| &row.permission),
             by_hand: active.is_none() && works_by_hand(&mut cx.tx, room, role).await?,
         };
         statuses.push(RoleStatus {
@@ -84,6 +92,16 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
         });
     }
     Ok(statuses)
+}
+
+/// The request that its agent waits for longest.
+async fn oldest_permission(tx: &mut Tx, row: &agents::Row) -> Result<Option<permissions::Row>> {
+    if row.agent.session.open_permissions == 0 {
+        return Ok(None);
+    }
+    let filter = Filter { chatroom_id: None, agent_id: Some(&row.agent.agent_id) };
+    let bound = Bound { rows: 1, bytes: i64::MAX };
+    Ok(permissions::list_pending(tx, &row.user_id, filter, bound).await?.pop())
 }
 
 /// Everything that decides whether a role works.
@@ -98,8 +116,8 @@ struct Facts<'a> {
     desired: Option<&'a desired::Row>,
     /// The agent that holds the role, or else the newest one that has ended.
     agent: Option<&'a agents::Row>,
-    /// The oldest permission request of its agent that waits for an answer, when its row is known.
-    permission: Option<&'a PermissionId>,
+    /// The oldest permission request of its agent that waits for an answer.
+    permission: Option<&'a Permission>,
     /// Whether somebody works in it without a started agent.
     by_hand: bool,
 }
@@ -201,12 +219,16 @@ impl Facts<'_> {
         match turn.state {
             TurnState::Starting => passing("its tool is not ready yet", turn.since),
             TurnState::WaitingForPermission => {
-                let repair = match self.permission {
-                    Some(id) => format!("chatroom permission answer {id}"),
-                    None => attach(),
+                let (message, since, repair) = match self.permission {
+                    Some(asked) => (
+                        format!("it waits for the answer to a permission request: {}", asked.title),
+                        asked.asked_at,
+                        format!("chatroom permission answer {} allow", asked.permission_id),
+                    ),
+                    // It is answered, and the agent has not heard of it yet.
+                    None => ("it waits for the answer to a permission request".to_owned(), turn.since, attach()),
                 };
-                let message = "it waits for the answer to a permission request";
-                Some(self.blocked(BlockedBy::Permission, message, turn.since, Some(repair)))
+                Some(self.blocked(BlockedBy::Permission, &message, since, Some(repair)))
             }
             TurnState::NeedsYou => {
                 let message = "its turn has ended and its task is still open: somebody has to look";

@@ -5,11 +5,11 @@ use chatroom_protocol::agent::{
     Agent, AgentExit, AgentSession, AgentState, Blocked, BlockedBy, Desired, DesiredBy, Trouble, TroubleKind, Turn,
     TurnState,
 };
-use chatroom_protocol::id::PermissionId;
 use chatroom_protocol::machine::{AgentConfig, ConnectionState};
+use chatroom_protocol::permission::{Permission, PermissionState};
 use chatroom_protocol::room::{Chatroom, Team};
 use chatroom_protocol::tool::{PermissionMode, ToolReport, ToolStatus};
-use chatroom_protocol::transcript::DriverKind;
+use chatroom_protocol::transcript::{DriverKind, ToolKind};
 
 /// Everything that may stand in the way; a test changes what it is about.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ struct World {
     machine: machines::Row,
     desired: Option<desired::Row>,
     agent: Option<agents::Row>,
-    permission: Option<PermissionId>,
+    permission: Option<Permission>,
     by_hand: bool,
 }
 
@@ -243,8 +243,26 @@ fn of_two_facts_the_one_that_counts_first_is_told() {
 fn a_permission_that_is_known_is_answered_by_its_id() {
     let mut world = working();
     world.set_turn(TurnState::WaitingForPermission);
-    world.permission = Some("p1".into());
-    assert_eq!(world.why().unwrap().repair.as_deref(), Some("chatroom permission answer p1"));
+    world.permission = Some(Permission {
+        permission_id: "p1".into(),
+        agent_id: "a".into(),
+        chatroom_id: "c".into(),
+        role: "builder".to_owned(),
+        machine_id: "m".into(),
+        request_id: "r".to_owned(),
+        title: "cargo test".to_owned(),
+        tool_kind: ToolKind::Execute,
+        command: None,
+        paths: Vec::new(),
+        options: Vec::new(),
+        asked_at: UnixMs(72),
+        expires_at: UnixMs(99),
+        state: PermissionState::Pending,
+    });
+    let blocked = world.why().unwrap();
+    assert_eq!((blocked.by, blocked.since), (BlockedBy::Permission, UnixMs(72)));
+    assert!(blocked.message.ends_with(": cargo test"), "{}", blocked.message);
+    assert_eq!(blocked.repair.as_deref(), Some("chatroom permission answer p1 allow"));
 }
 
 #[test]
