@@ -17,6 +17,8 @@ pub(super) fn args_of(name: &str) -> Value {
     match name {
         "agents.list" => json!({"chatroomId": CHATROOM, "includeEnded": false}),
         "agents.get" => json!({"agentId": AGENT}),
+        "agents.listRoles" => json!({"chatroomId": CHATROOM}),
+        "agents.why" => json!({"chatroomId": CHATROOM, "role": "builder"}),
         "agents.reportExited" => json!({"machineId": MACHINE, "agents": [exited()]}),
 
         "auth.startDeviceLogin" => json!({"machineName": "workstation"}),
