@@ -35,7 +35,7 @@ fn by_names(processes: &[Vec<String>]) -> Option<&'static str> {
         registry::all()
             .iter()
             .find(|tool| tool.binaries.iter().any(|binary| *binary == name && name != "agent"))
-            .map(|tool| tool.name)
+            .map(|tool| tool.name.as_str())
     })
 }
 
