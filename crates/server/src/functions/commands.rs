@@ -30,8 +30,6 @@ const PENDING: i64 = 1000;
 const SHORTEST_MS: i64 = 1000;
 /// The longest deadline: seven days.
 const LONGEST_MS: i64 = 7 * 24 * 60 * 60_000;
-/// Tools whose driver runs one shot at a time and has nobody to ask for a permission.
-const ONE_SHOT: [&str; 3] = ["opencode", "claude", "cursor"];
 
 /// Lists this module's functions.
 pub fn register(registry: &mut Registry) {
@@ -250,7 +248,7 @@ async fn make_agent(
         .hint("say it with `chatroom agent start --tool=NAME --dir=PATH`, or run `chatroom wait-for-task` there once")
     })?;
     check_tool(machine, &config)?;
-    check_permissions(&config)?;
+    check_permissions(machine, &config)?;
     let agent_id: AgentId = secret::new_id();
     row.agent_id = Some(agent_id.clone());
     let agent = Agent {
@@ -290,11 +288,13 @@ fn check_tool(machine: &machines::Row, config: &AgentConfig) -> Result<()> {
     .into())
 }
 
-fn check_permissions(config: &AgentConfig) -> Result<()> {
-    if config.permission_mode == PermissionMode::Ask && ONE_SHOT.contains(&config.tool.as_str()) {
+/// Whether a tool can ask is known by its machine alone, whatever its name.
+fn check_permissions(machine: &machines::Row, config: &AgentConfig) -> Result<()> {
+    let cannot_ask = machine.tool(&config.tool).is_some_and(|report| report.driver.is_some() && !report.asks);
+    if config.permission_mode == PermissionMode::Ask && cannot_ask {
         return Err(Refusal::new(
             ErrorCode::PermissionModeUnsupported,
-            format!("{} is run one shot at a time and cannot ask for permissions", config.tool),
+            format!("{} cannot ask for permissions on {}", config.tool, machine.name),
         )
         .hint("choose the permission mode accept-edits or full for this role")
         .into());

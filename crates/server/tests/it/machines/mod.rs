@@ -234,7 +234,8 @@ fn registration(id: &str) -> Value {
     json!({"machineId": id, "hostname": "box", "os": "linux", "arch": "x86_64", "cliVersion": "0.1.0",
            "cliPath": "/opt/chatroom", "availableTools": [
                {"name": "echo", "status": "ok", "version": "1"},
-               {"name": "opencode", "path": "/bin/opencode", "status": "ok", "version": "1.18"},
+               {"name": "opencode", "path": "/bin/opencode", "driver": "one-shot", "status": "ok", "version": "1.18"},
+               {"name": "house-agent", "path": "/opt/house", "driver": "acp", "asks": true, "status": "ok", "version": "1"},
                {"name": "claude", "status": "missing", "repair": "npm install -g claude"},
                {"name": "codex", "path": "/bin/codex", "status": "broken", "reason": "exit 1", "repair": "npm rebuild"}]})
 }
