@@ -142,7 +142,14 @@ struct Open {
 
 impl Session {
     /// The session of `agent`, which works in `cwd`; `brief` is what the agent is told of its role.
-    pub(super) fn new(spec: &SessionSpec, agent: &AgentId, args: &[String], cwd: &Path, env: Env<'_>, brief: String) -> Self {
+    pub(super) fn new(
+        spec: &SessionSpec,
+        agent: &AgentId,
+        args: &[String],
+        cwd: &Path,
+        env: Env<'_>,
+        brief: String,
+    ) -> Self {
         let protocol: Box<dyn Protocol> = match spec.driver {
             DriverKind::Acp => Box::new(acp::Acp::new(spec, args, cwd, env)),
             DriverKind::Claude => Box::new(claude::Claude::new(spec, agent, args)),
@@ -287,7 +294,8 @@ impl Session {
                 if waiting < MAX_SAYINGS {
                     self.next.push_back(Next::Say { input_id, text });
                 } else {
-                    let reason = format!("{MAX_SAYINGS} messages wait for this agent already; wait until it has read some");
+                    let reason =
+                        format!("{MAX_SAYINGS} messages wait for this agent already; wait until it has read some");
                     out.push(self.note(Entry::InputRefused { input_id, reason }, now));
                 }
             }
@@ -429,7 +437,8 @@ impl Session {
             };
         let allowed = by_mode.then(|| {
             // Whoever may do everything loses nothing by a yes that lasts.
-            let lasting = || (self.mode == PermissionMode::Full).then(|| Choice::AllowAlways.find(&ask.options)).flatten();
+            let lasting =
+                || (self.mode == PermissionMode::Full).then(|| Choice::AllowAlways.find(&ask.options)).flatten();
             Choice::AllowOnce.find(&ask.options).or_else(lasting).cloned()
         });
         if let Some(turn) = &mut self.turn {
@@ -438,10 +447,9 @@ impl Session {
         let Ask { request_id, call_id, title, tool_kind, command, paths, options, is_ours: _ } = ask;
         let id = request_id.clone();
         self.open.insert(id.clone(), Open { options: options.clone() });
-        out.push(self.note(
-            Entry::PermissionAsked { request_id, call_id, title, tool_kind, command, paths, options },
-            now,
-        ));
+        out.push(
+            self.note(Entry::PermissionAsked { request_id, call_id, title, tool_kind, command, paths, options }, now),
+        );
         if let Some(option) = allowed.flatten() {
             self.settle(&id, Some(&option), option.kind, Decider::Mode, now, out);
         } else if self.open.len() > MAX_OPEN || self.turn.as_ref().is_some_and(|turn| turn.cancelled) {
@@ -490,7 +498,11 @@ impl Session {
                 (Next::Task | Next::Reminder, None) => continue,
             };
             out.push(self.note(Entry::Prompt { source: source.clone(), text: text.clone() }, now));
-            let said = if std::mem::take(&mut self.needs_brief) { format!("{}\n\n{text}", self.brief.trim_end()) } else { text };
+            let said = if std::mem::take(&mut self.needs_brief) {
+                format!("{}\n\n{text}", self.brief.trim_end())
+            } else {
+                text
+            };
             self.turn = Some(Turn { source: Some(source.clone()), asked: false, cancelled: false });
             let steps = self.protocol.prompt(&said, &source);
             self.follow(steps, now, out);

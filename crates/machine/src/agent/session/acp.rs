@@ -6,10 +6,10 @@ mod rpc;
 mod updates;
 
 use super::super::run_dir::SessionSpec;
+use super::Env;
 use super::own_program::{is_own_command, is_own_mcp_tool};
 use super::protocol::{Ask, Protocol, Run, Step};
 use super::tool_use::{paths_of, short_id, short_title};
-use super::Env;
 use chatroom_protocol::agent::{AgentExit, TroubleKind};
 use chatroom_protocol::transcript::{
     Choice, DriverKind, Model, ModelList, PermissionOption, PromptSource, ToolKind, TurnEnd,
@@ -66,10 +66,8 @@ enum Wait {
 
 impl Acp {
     pub(super) fn new(spec: &SessionSpec, args: &[String], cwd: &Path, env: Env<'_>) -> Self {
-        let variables: Vec<Value> = OWN_VARIABLES
-            .iter()
-            .filter_map(|name| Some(json!({"name": name, "value": env.get(*name)?})))
-            .collect();
+        let variables: Vec<Value> =
+            OWN_VARIABLES.iter().filter_map(|name| Some(json!({"name": name, "value": env.get(*name)?}))).collect();
         let ours = json!({
             "name": "chatroom",
             "command": spec.cli,
@@ -203,10 +201,9 @@ impl Acp {
         }
         let session = &self.session_id;
         let (method, params) = match offered.option_id {
-            Some(option) => (
-                "session/set_config_option",
-                json!({"sessionId": session, "configId": option, "value": wanted}),
-            ),
+            Some(option) => {
+                ("session/set_config_option", json!({"sessionId": session, "configId": option, "value": wanted}))
+            }
             None => ("session/set_model", json!({"sessionId": session, "modelId": wanted})),
         };
         vec![self.request(Wait::SetModel, method, &params)]

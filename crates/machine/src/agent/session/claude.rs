@@ -131,11 +131,8 @@ impl Claude {
         let request_id = format!("p{}", self.next_id);
         let (name, input) = (request["tool_name"].as_str().unwrap_or("tool"), &request["input"]);
         let suggestions = request["permission_suggestions"].clone();
-        let option = |id: &str, name: &str, kind| PermissionOption {
-            option_id: id.to_owned(),
-            name: name.to_owned(),
-            kind,
-        };
+        let option =
+            |id: &str, name: &str, kind| PermissionOption { option_id: id.to_owned(), name: name.to_owned(), kind };
         let mut options = vec![option("allow", "Allow", Choice::AllowOnce)];
         if suggestions.as_array().is_some_and(|suggestions| !suggestions.is_empty()) {
             options.push(option("always", "Allow, and the like of it in this session", Choice::AllowAlways));
@@ -242,7 +239,9 @@ impl Protocol for Claude {
             Some(Choice::AllowAlways) => {
                 json!({"behavior": "allow", "updatedInput": input, "updatedPermissions": suggestions})
             }
-            Some(_) => json!({"behavior": "deny", "message": "The owner of this agent refuses this. Go on without it."}),
+            Some(_) => {
+                json!({"behavior": "deny", "message": "The owner of this agent refuses this. Go on without it."})
+            }
             None => json!({"behavior": "deny", "message": "The turn was cancelled.", "interrupt": true}),
         };
         let response = json!({"subtype": "success", "request_id": request_id, "response": answer});

@@ -31,9 +31,9 @@ const MCP_PREFIXES: [&str; 2] = ["mcp__chatroom__", "chatroom_"];
 pub(super) fn is_own_command(cli: &Path, command: &str) -> bool {
     let Some(words) = words(command) else { return false };
     let Some((program, words)) = words.split_first() else { return false };
-    let is_errand = ERRANDS.iter().any(|errand| {
-        words.len() >= errand.len() && errand.iter().zip(words).all(|(errand, word)| errand == word)
-    });
+    let is_errand = ERRANDS
+        .iter()
+        .any(|errand| words.len() >= errand.len() && errand.iter().zip(words).all(|(errand, word)| errand == word));
     let leads_elsewhere = words.iter().any(|word| ELSEWHERE.iter().any(|option| word.starts_with(option)));
     // What is put into a room is of the directory that the agent works in.
     let puts = words.first().is_some_and(|word| word == "artifact") && words.get(1).is_some_and(|word| word == "put");
@@ -44,7 +44,9 @@ pub(super) fn is_own_command(cli: &Path, command: &str) -> bool {
 /// Whether a tool with this name is one of our MCP server.
 pub(super) fn is_own_mcp_tool(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || byte == b'-';
-    MCP_PREFIXES.iter().any(|prefix| name.strip_prefix(prefix).is_some_and(|tool| !tool.is_empty() && tool.bytes().all(plain)))
+    MCP_PREFIXES
+        .iter()
+        .any(|prefix| name.strip_prefix(prefix).is_some_and(|tool| !tool.is_empty() && tool.bytes().all(plain)))
 }
 
 /// The words of a plain command; none when it is more than that.
@@ -174,7 +176,8 @@ mod tests {
     fn tools_of_our_server_are_known_by_their_whole_name() {
         assert!(is_own_mcp_tool("mcp__chatroom__handoff"));
         assert!(is_own_mcp_tool("chatroom_report_progress"));
-        for name in ["mcp__chatroom__", "mcp__other__handoff", "chatroom handoff", "chatroom_x; rm", "Bash", "chatroom"] {
+        for name in ["mcp__chatroom__", "mcp__other__handoff", "chatroom handoff", "chatroom_x; rm", "Bash", "chatroom"]
+        {
             assert!(!is_own_mcp_tool(name), "{name}");
         }
     }

@@ -1,9 +1,7 @@
 //! What a protocol is: the translation between a session and the words of one kind of tool.
 
 use chatroom_protocol::agent::{AgentExit, TroubleKind};
-use chatroom_protocol::transcript::{
-    DriverKind, Entry, ModelList, PermissionOption, PromptSource, ToolKind, TurnEnd,
-};
+use chatroom_protocol::transcript::{DriverKind, Entry, ModelList, PermissionOption, PromptSource, ToolKind, TurnEnd};
 use std::fmt;
 
 /// A translator. It keeps what its protocol needs (numbers of requests, open calls) and decides nothing.

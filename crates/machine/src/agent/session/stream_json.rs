@@ -225,7 +225,9 @@ mod tests {
 
     #[test]
     fn an_end_tells_why_and_what_is_wrong_by_structured_words_alone() {
-        let good = end(json!({"type": "result", "subtype": "success", "is_error": false, "result": "API Error: 401 is a text"}));
+        let good = end(
+            json!({"type": "result", "subtype": "success", "is_error": false, "result": "API Error: 401 is a text"}),
+        );
         assert_eq!((good.reason, good.trouble), (TurnEnd::EndTurn, None));
         let denied = end(json!({"type": "result", "subtype": "success", "permission_denials": [{}, {}]}));
         assert_eq!(denied.message.as_deref(), Some("2 of its deeds were refused"));

@@ -37,7 +37,9 @@ pub(super) fn shorten(text: &mut String, limit: usize) {
 /// Every text of an entry that may be long. Names that other events refer to are none of them.
 fn texts(entry: &mut Entry) -> Vec<&mut String> {
     match entry {
-        Entry::Prompt { text, .. } | Entry::Text { text } | Entry::Thought { text } | Entry::Output { text } => vec![text],
+        Entry::Prompt { text, .. } | Entry::Text { text } | Entry::Thought { text } | Entry::Output { text } => {
+            vec![text]
+        }
         Entry::TurnEnded { message, .. } => message.iter_mut().collect(),
         Entry::Retrying { message, .. } | Entry::InputRefused { reason: message, .. } => vec![message],
         Entry::Trouble { trouble } => vec![&mut trouble.message],
@@ -49,9 +51,9 @@ fn texts(entry: &mut Entry) -> Vec<&mut String> {
             [title].into_iter().chain(command.as_mut()).chain(paths).chain(names).collect()
         }
         Entry::ToolUpdate { title, output, diffs, .. } => {
-            let diffs = diffs.iter_mut().flat_map(|diff| {
-                [&mut diff.path, &mut diff.new_text].into_iter().chain(diff.old_text.as_mut())
-            });
+            let diffs = diffs
+                .iter_mut()
+                .flat_map(|diff| [&mut diff.path, &mut diff.new_text].into_iter().chain(diff.old_text.as_mut()));
             title.iter_mut().chain(output.as_mut()).chain(diffs).collect()
         }
         Entry::Plan { steps } => steps.iter_mut().map(|step| &mut step.content).collect(),

@@ -150,11 +150,8 @@ impl Writer {
         let open = match &mut self.file {
             Some(open) => open,
             none => {
-                let file = OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .mode(0o600)
-                    .open(segment(&self.dir, event.seq))?;
+                let file =
+                    OpenOptions::new().append(true).create(true).mode(0o600).open(segment(&self.dir, event.seq))?;
                 if self.kept.back() != Some(&event.seq) {
                     self.kept.push_back(event.seq);
                 }
@@ -196,7 +193,8 @@ fn has_ended(status: Option<CallStatus>) -> bool {
 /// Joins `next` to the entry that waits, if they are pieces of one thing.
 fn join(waiting: &mut Entry, next: &Entry) -> bool {
     match (waiting, next) {
-        (Entry::Text { text }, Entry::Text { text: more }) | (Entry::Thought { text }, Entry::Thought { text: more }) => {
+        (Entry::Text { text }, Entry::Text { text: more })
+        | (Entry::Thought { text }, Entry::Thought { text: more }) => {
             text.push_str(more);
             true
         }

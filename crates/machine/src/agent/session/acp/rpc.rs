@@ -7,10 +7,20 @@ use serde_json::Value;
 /// A message of the tool.
 #[derive(Debug)]
 pub(super) enum Message {
-    Request { id: Value, method: String, params: Value },
-    Notification { method: String, params: Value },
+    Request {
+        id: Value,
+        method: String,
+        params: Value,
+    },
+    Notification {
+        method: String,
+        params: Value,
+    },
     /// To a request of ours; those are numbered.
-    Answer { id: i64, outcome: Result<Value, Failure> },
+    Answer {
+        id: i64,
+        outcome: Result<Value, Failure>,
+    },
 }
 
 /// An error answer.

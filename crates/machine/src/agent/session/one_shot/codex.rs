@@ -74,7 +74,8 @@ impl Calls {
             }
             "mcp_tool_call" => {
                 let title = [text("server"), text("tool")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-                let output = item["result"]["content"][0]["text"].as_str().or_else(|| item["error"]["message"].as_str());
+                let output =
+                    item["result"]["content"][0]["text"].as_str().or_else(|| item["error"]["message"].as_str());
                 self.call(item, is_over, (title, ToolKind::Other, None, Vec::new()), output.map(str::to_owned))
             }
             "web_search" => {
