@@ -17,6 +17,7 @@ mod commit_clock;
 mod contexts;
 mod credentials;
 mod daemon_sessions;
+mod desired;
 mod device_logins;
 mod idempotency;
 mod machines;
@@ -66,6 +67,7 @@ const PROVED: &[&[&str]] = &[
     contexts::PROVED,
     credentials::PROVED,
     daemon_sessions::PROVED,
+    desired::PROVED,
     device_logins::PROVED,
     idempotency::PROVED,
     machines::PROVED,
