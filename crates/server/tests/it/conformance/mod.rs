@@ -20,13 +20,18 @@ mod daemon_sessions;
 mod desired;
 mod device_logins;
 mod idempotency;
+mod inputs;
 mod machines;
 mod messages;
+mod models;
 mod participants;
+mod permissions;
 mod queue;
 mod replicas;
+mod rules;
 mod tasks;
 mod teams;
+mod transcripts;
 mod users;
 
 pub(crate) use world::{NOW, World};
@@ -70,13 +75,18 @@ const PROVED: &[&[&str]] = &[
     desired::PROVED,
     device_logins::PROVED,
     idempotency::PROVED,
+    inputs::PROVED,
     machines::PROVED,
     messages::PROVED,
+    models::PROVED,
     participants::PROVED,
+    permissions::PROVED,
     queue::PROVED,
     replicas::PROVED,
+    rules::PROVED,
     tasks::PROVED,
     teams::PROVED,
+    transcripts::PROVED,
     users::PROVED,
 ];
 
