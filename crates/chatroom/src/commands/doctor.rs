@@ -198,6 +198,9 @@ async fn tools(context: &Context) -> Check {
         Err(error) => return fault("tools", error.to_string(), "correct config.toml"),
     };
     let found = Detector::new(&context.home, &config).detect().await;
+    if let Some(wrong) = found.fault {
+        return fault("tools", wrong, "correct the file; until then the tools that it describes are missing");
+    }
     let available: Vec<&str> =
         found.reports.iter().filter(|report| report.is_available()).map(|report| report.name.as_str()).collect();
     well("tools", format!("{} (see `chatroom machine detect`)", available.join(", ")))

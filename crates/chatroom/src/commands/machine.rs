@@ -150,6 +150,9 @@ async fn detect(context: &Context, refresh: bool) -> Result<()> {
     let detector = Detector::new(&context.home, &Config::load(&context.home)?);
     let detector = if refresh { detector.fresh() } else { detector };
     let found = detector.detect().await;
+    if let Some(fault) = &found.fault {
+        context.ui.note(&format!("the tools that you have described cannot be used: {fault}"))?;
+    }
     if let Err(error) = tell_server(context, &found).await {
         context.ui.note(&format!("the server was not told of these tools: {error:#}"))?;
     }
