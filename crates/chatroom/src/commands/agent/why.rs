@@ -275,6 +275,6 @@ mod tests {
         let text = describe(&Looked { status, facts }, 80, UnixMs(10_000));
         let begin = "builder: it waits for the answer to a permission request\nfor 3 s\nto mend it: chatroom permission answer p1 allow\n\nFACT";
         assert!(text.starts_with(begin), "{text}");
-        assert!(text.contains("machine  laptop is connected  9 s"), "{text}");
+        assert!(text.contains("\nmachine  laptop is connected ") && text.contains(" 9 s   its connection"), "{text}");
     }
 }
