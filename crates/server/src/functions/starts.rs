@@ -66,8 +66,8 @@ pub(crate) async fn make_agent(
     let Some(config) = agent_configs::find(tx, &machine.id, &room.chatroom_id, role).await? else {
         return Ok(Err(no_config(machine, role)));
     };
-    let known = models::find(tx, &machine.id, &config.tool).await?;
-    if let Err(refusal) = check_config(machine, &config, known.as_ref().map(|(models, _)| models)) {
+    let known = models::known(tx, &machine.id, &config.tool).await?;
+    if let Err(refusal) = check_config(machine, &config, known.as_ref()) {
         return Ok(Err(refusal));
     }
     let agent_id: AgentId = secret::new_id();

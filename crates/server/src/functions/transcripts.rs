@@ -205,7 +205,7 @@ impl<'a> Session<'a> {
             Entry::SessionStarted { models, .. } => {
                 permissions::withdraw_of_agent(tx, &agent.agent_id, now).await?;
                 if let Some(list) = models.as_ref().filter(|list| !list.models.is_empty()) {
-                    models::upsert(tx, &agent.machine_id, &agent.tool, list, now).await?;
+                    models::put(tx, &agent.machine_id, &agent.tool, list, now).await?;
                 }
             }
             Entry::TurnEnded { .. } => drop(permissions::withdraw_of_agent(tx, &agent.agent_id, now).await?),

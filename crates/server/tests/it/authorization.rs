@@ -108,6 +108,8 @@ impl World {
         Some(match name {
             "agents.list" => json!({"chatroomId": room}),
             "agents.get" => json!({"agentId": self.agent_id}),
+            "agents.listRoles" => json!({"chatroomId": room}),
+            "agents.why" => slot,
             "agents.reportExited" => json!({"machineId": MACHINE, "agents": [
                 {"agentId": self.agent_id, "fact": "exited", "exit": {"how": "code", "code": 0}, "exitedAt": 1}]}),
             "artifacts.put" => json!({"chatroomId": room, "role": "builder", "name": "plan.md", "content": "new"}),

@@ -3,8 +3,10 @@
 mod acks;
 mod commands;
 mod daemon;
+mod lifecycle;
 mod reconcile;
 mod registration;
+mod storms;
 mod teams;
 
 use crate::database::on_postgres;
