@@ -75,7 +75,7 @@ fn blocked(world: &World, room: &str, by: &str) {
 
 /// `agent attach` at a terminal of its own.
 fn attach(world: &World, room: &str) -> Process {
-    let command = format!("{} agent attach --chatroom-id={room} {BUILDER}", binary().display());
+    let command = format!("exec {} agent attach --chatroom-id={room} {BUILDER}", binary().display());
     world.command("script", ["-qefc", &command, "/dev/null"]).talking().start()
 }
 

@@ -96,7 +96,7 @@ fn numbers(lines: &str) -> Vec<i64> {
 
 /// `agent attach` at a terminal of its own.
 fn attach(world: &World, machine: &Machine) -> Process {
-    let command = format!("{} {}", binary().display(), machine.about("agent attach"));
+    let command = format!("exec {} {}", binary().display(), machine.about("agent attach"));
     world.command("script", ["-qefc", &command, "/dev/null"]).talking().start()
 }
 
