@@ -108,6 +108,7 @@ fn over_daemon(context: &Context, wait: &mut Wait) -> Result<bool> {
         role: wait.args.role.clone(),
         waiter_id: wait.waiter_id.clone(),
         by_hand: wait.by_hand.as_ref().map(|(by_hand, _)| by_hand.clone()),
+        of_person: false,
     };
     let Some(mut talk) = Talk::begin(&context.home, &request)? else { return Ok(false) };
     drop(request);

@@ -55,6 +55,7 @@ pub(crate) async fn run(context: &Context, args: Mcp) -> Result<()> {
         home: context.home.clone(),
         link: OnceLock::new(),
         end,
+        is_of_person: !matches!(resolved.source, Source::Agent(_)),
         client,
         room,
         role,
@@ -78,6 +79,8 @@ struct Slot {
     /// A connection of its own, for as long as no daemon waits for it; opened when it is first needed.
     link: OnceLock<Link>,
     end: CancellationToken,
+    /// Whether it calls with a person's credential, not an agent's.
+    is_of_person: bool,
     room: ChatroomId,
     role: String,
     /// The waiter of this process; another one once it was superseded.
@@ -152,6 +155,7 @@ impl Slot {
             role: self.role.clone(),
             waiter_id,
             by_hand: None,
+            of_person: self.is_of_person,
         };
         let home = self.home.clone();
         let begun = spawn_blocking(move || Talk::begin(&home, &request)).await?;

@@ -75,7 +75,7 @@ fn blocked(world: &World, room: &str, by: &str) {
 
 /// `agent attach` at a terminal of its own.
 fn attach(world: &World, room: &str) -> Process {
-    let command = format!("{} agent attach --chatroom-id={room} {BUILDER}", binary().display());
+    let command = format!("exec {} agent attach --chatroom-id={room} {BUILDER}", binary().display());
     world.command("script", ["-qefc", &command, "/dev/null"]).talking().start()
 }
 
@@ -186,7 +186,7 @@ fn a_terminal_that_is_attached_shows_speaks_answers_cancels_and_leaves() {
     told(&world, &room, "said before");
     let mut terminal = attach(&world, &room);
     terminal.prints("/help tells more");
-    terminal.prints("> you:\r\n  said before");
+    terminal.prints("> you:\n  said before");
     terminal.say("//think it over");
     terminal.prints("~ ");
     terminal.say("//ask make it");
@@ -200,7 +200,7 @@ fn a_terminal_that_is_attached_shows_speaks_answers_cancels_and_leaves() {
     terminal.prints("nothing keeps builder from working");
     terminal.say("//slow 60");
     turn(&world, &room, "working");
-    terminal.prints("> you:\r\n  /slow 60");
+    terminal.prints("> you:\n  /slow 60");
     terminal.say("\x03");
     terminal.prints("- cancelling the turn");
     terminal.prints("- the turn was cancelled");
@@ -266,7 +266,10 @@ fn why_names_the_one_fact_in_each_state() {
     about(&world, "agent start", &room, &["--tool=echo"]).ok();
     assert_eq!(why(&world, &room), None);
     let fine = about(&world, "agent why", &room, &[]).ok().stdout;
-    assert!(fine.starts_with("nothing keeps builder from working\n") && fine.contains("the transcript of its session"), "{fine}");
+    assert!(
+        fine.starts_with("nothing keeps builder from working\n") && fine.contains("the transcript of its session"),
+        "{fine}"
+    );
     about(&world, "agent send", &room, &["/ask something"]).ok();
     blocked(&world, &room, "permission");
     let id = request(&world, &room)["permissionId"].as_str().unwrap().to_owned();
