@@ -285,6 +285,7 @@ fn works_on_without_daemon_and_server(tool: &str) {
     world.line("machine daemon start").ok();
     world.connected();
     let slot = Slot::start(&world, &server.url, tool, "full");
+    let mut servers = Vec::new();
     for (victim, file) in [("daemon", "one"), ("server", "two")] {
         slot.send(&format!("{ASK}touch {file}.begun; until [ -e {file}.go ]; do sleep 0.1; done; echo {file}"));
         eventually("its shell command runs", || slot.dir.join(format!("{file}.begun")).exists().then_some(()));
@@ -292,6 +293,9 @@ fn works_on_without_daemon_and_server(tool: &str) {
             "daemon" => {
                 let pid = fs::read_to_string(world.chatroom_dir().join("daemon.pid")).unwrap().trim().parse().unwrap();
                 signal(pid, "KILL");
+                eventually("the daemon is gone", || {
+                    (world.line("machine daemon status").done().code == 1).then_some(())
+                });
                 None
             }
             _ => {
@@ -302,7 +306,7 @@ fn works_on_without_daemon_and_server(tool: &str) {
         fs::write(slot.dir.join(format!("{file}.go")), "").unwrap();
         match &again {
             None => drop(world.line("machine daemon start").ok()),
-            Some(address) => std::mem::forget(world.server_at(address)),
+            Some(address) => servers.push(world.server_at(address)),
         }
         let number = if victim == "daemon" { 1 } else { 2 };
         eventually("the answer comes all the same", || {
