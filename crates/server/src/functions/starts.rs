@@ -270,6 +270,9 @@ pub(crate) async fn start_for_task(
     let configs = agent_configs::list(tx, id).await?;
     let allowed: Vec<&AgentConfig> =
         configs.iter().filter(|config| config.role == role && config.start_on_task).collect();
+    if allowed.is_empty() {
+        return Ok(());
+    }
     let before = desired::find(tx, id, role).await?;
     let wanted_on = before.as_ref().map(|row| &row.desired.machine_id);
     let preferred = allowed.iter().find(|config| Some(&config.machine_id) == wanted_on);

@@ -443,6 +443,13 @@ async fn a_session_is_taken_up_again_by_the_same_tool_in_the_same_place() {
         world.send(&host, "start-agent").await;
         let (_, order) = world.obey(&host).await;
         assert_eq!(order["resume"], "s2");
+        // The words of the newest one come after its end was told.
+        let agent = text(&order["agentId"]);
+        world.crash(&host, &agent).await;
+        world.tell_session(&host, &agent, "s3").await;
+        settle(&world.app, later(MINUTE_MS)).await;
+        let (_, order) = world.obey(&host).await;
+        assert_eq!(order["resume"], "s3");
         world.configure(&host, json!({"workingDir": "/elsewhere"})).await;
         world.send(&host, "restart-agent").await;
         let (_, order) = world.obey(&host).await;
