@@ -11,6 +11,7 @@ mod crashes;
 mod cursor;
 mod daemon;
 mod echo;
+mod live;
 mod mcp;
 mod obedient;
 mod proxy;
