@@ -1,7 +1,9 @@
 //! What is common to all tools, with a tool that does what the test says.
 
 use super::super::run_dir::OutputFormat;
+use super::protocol::Ask;
 use super::*;
+use chatroom_protocol::transcript::{Choice, Decider, ToolKind};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
