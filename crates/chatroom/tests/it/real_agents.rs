@@ -1,77 +1,16 @@
 //! The real OpenCode and the real Claude Code, against a scripted model that only obeys what our prompts and our CLI print.
 
 use crate::obedient::{ASK, LOST, obey};
+use crate::real_tools::world_with_all;
 use crate::scripted_model::{Act, ScriptedModel, Turn};
 use crate::world::{World, eventually};
 use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-/// Where `scripts/agent-clis` installs.
-fn agent_clis() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        |dir| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(dir),
-    );
-    let dir = target.join("agent-clis");
-    assert!(dir.join("stamp").exists(), "the agent CLIs are not installed: run scripts/agent-clis");
-    dir.canonicalize().unwrap()
-}
+use std::path::Path;
 
 /// A world whose PATH has one real agent CLI, configured for the scripted model.
 fn world_with(tool: &str, model: &ScriptedModel) -> World {
     world_with_all(&[tool], model)
-}
-
-/// A world whose PATH has these real agent CLIs, configured for the scripted model.
-pub(crate) fn world_with_all(tools: &[&str], model: &ScriptedModel) -> World {
-    let mut world = World::new();
-    let clis = agent_clis();
-    let node = clis.join("node/node_modules/.bin/node");
-    std::os::unix::fs::symlink(node, world.root().join("tools/node")).unwrap();
-    let mut pass: Vec<&str> = Vec::new();
-    for tool in tools {
-        std::os::unix::fs::symlink(clis.join("node_modules/.bin").join(tool), world.root().join("tools").join(tool))
-            .unwrap();
-        configure(&mut world, tool, model, &mut pass);
-    }
-    fs::create_dir(world.chatroom_dir()).unwrap();
-    fs::write(world.chatroom_dir().join("config.toml"), format!("env_pass = {pass:?}\n")).unwrap();
-    world
-}
-
-fn configure(world: &mut World, tool: &str, model: &ScriptedModel, pass: &mut Vec<&str>) {
-    match tool {
-        "claude" => {
-            world.env("ANTHROPIC_BASE_URL", &model.url());
-            world.env("ANTHROPIC_API_KEY", "dummy");
-            world.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
-            world.env("DISABLE_AUTOUPDATER", "1");
-            // Claude Code refuses to run without questions as root, unless its user says that this is a sandbox.
-            world.env("IS_SANDBOX", "1");
-            pass.push("IS_SANDBOX");
-        }
-        "opencode" => {
-            let config = json!({
-                "autoupdate": false, "share": "disabled", "model": "scripted/model", "small_model": "scripted/model",
-                "enabled_providers": ["scripted"],
-                "provider": {"scripted": {
-                    "npm": "@ai-sdk/openai-compatible", "name": "Scripted",
-                    "options": {"baseURL": format!("{}/v1", model.url()), "apiKey": "dummy"},
-                    "models": {"model": {"name": "Scripted", "tool_call": true, "limit": {"context": 100_000, "output": 8_000}}},
-                }},
-            });
-            let file = world.root().join("opencode.json");
-            fs::write(&file, config.to_string()).unwrap();
-            world.env("OPENCODE_CONFIG", file.to_str().unwrap());
-            for name in
-                ["OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_LSP_DOWNLOAD"]
-            {
-                world.env(name, "1");
-            }
-        }
-        _ => panic!("no recipe for {tool}"),
-    }
 }
 
 /// The whole slice: started by `agent start`, in the right directory, waits, does the task's command, hands it back; then stops
