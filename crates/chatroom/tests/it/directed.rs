@@ -45,13 +45,14 @@ fn act(line: &str, turns: &[Turn]) -> Option<Act> {
     }
 }
 
-/// What was said first: the first quoted line of a task, else the first line. What clients say of themselves is in tags.
+/// What was said first: the first quoted line of a task, else the first line, that tells nothing to do. What clients say of themselves is in tags.
 fn first(turns: &[Turn]) -> Option<&str> {
     let said = turns.iter().filter_map(|turn| if let Turn::User(text) = turn { Some(text.as_str()) } else { None });
     let mut said = said.filter(|text| !text.trim_start().starts_with('<'));
     let text = said.next()?;
-    let quoted = text.lines().find_map(|line| line.strip_prefix("| "));
-    quoted.or_else(|| text.lines().find(|line| !line.trim().is_empty()))
+    let is_plain = |line: &&str| !line.trim().is_empty() && !line.starts_with('!');
+    let quoted = text.lines().filter_map(|line| line.strip_prefix("| ")).find(is_plain);
+    quoted.or_else(|| text.lines().find(is_plain))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod start;
 mod teamwork;
 mod tidy;
 mod tour;
+mod transcripts;
 mod up;
 mod waiting;
 mod waiting_over_daemon;

@@ -26,13 +26,17 @@ struct World {
     epoch: Value,
     task: Value,
     item: Value,
+    /// A permission request of the agent that waits.
+    permission: Value,
+    rule: Value,
     message_count: i64,
 }
 
 async fn register(server: &TestServer, machine: &str) -> String {
     let args = json!({
         "machineId": machine, "hostname": "laptop", "os": "linux", "arch": "x86_64", "cliVersion": "1", "cliPath": "/opt/chatroom",
-        "availableTools": [{"name": "echo", "path": "/opt/chatroom", "status": "ok", "version": "1"}], "issueCredential": true});
+        "availableTools": [{"name": "echo", "path": "/opt/chatroom", "status": "ok", "version": "1", "driver": "acp", "asks": true}],
+        "issueCredential": true});
     server.ok("machines.register", args).await["credential"].as_str().unwrap().to_owned()
 }
 
@@ -73,6 +77,13 @@ impl World {
         let item = server.ok("backlog.add", json!({"chatroomId": room, "content": "some day"})).await["itemId"].clone();
         server.ok("artifacts.put", json!({"chatroomId": room, "name": "plan.md", "content": "plan"})).await;
         server.ok("teams.upsert", own_team("mine")).await;
+        let rule = json!({"chatroomId": room, "allow": true, "match": "command", "command": "cargo test"});
+        let rule = server.ok("permissions.addRule", rule).await["ruleId"].clone();
+        let asked = json!({"machineId": MACHINE, "agentId": agent_id, "events": [{"seq": 1, "at": 1,
+            "kind": "permission_asked", "requestId": "r", "title": "run make", "toolKind": "execute", "command": "make",
+            "options": [{"optionId": "yes", "name": "Yes", "kind": "allow_once"}]}]});
+        as_caller(&server, &machine, "agents.appendTranscript", asked).await;
+        let permission = server.ok("permissions.list", json!({})).await[0]["permissionId"].clone();
         let mut world = Self {
             server,
             bob,
@@ -86,6 +97,8 @@ impl World {
             epoch,
             task: sent["taskId"].clone(),
             item,
+            permission,
+            rule,
             message_count: 1,
         };
         world.message_count =
@@ -107,8 +120,21 @@ impl World {
         Some(match name {
             "agents.list" => json!({"chatroomId": room}),
             "agents.get" => json!({"agentId": self.agent_id}),
+            "agents.listRoles" => json!({"chatroomId": room}),
+            "agents.why" => slot,
             "agents.reportExited" => json!({"machineId": MACHINE, "agents": [
                 {"agentId": self.agent_id, "fact": "exited", "exit": {"how": "code", "code": 0}, "exitedAt": 1}]}),
+            "agents.appendTranscript" => json!({"machineId": MACHINE, "agentId": self.agent_id, "events": [
+                {"seq": 2, "at": 2, "kind": "text", "text": "hello"}]}),
+            "agents.transcript" | "agents.cancelTurn" | "agents.listInputs" => json!({"agentId": self.agent_id}),
+            "agents.send" => json!({"agentId": self.agent_id, "text": "hello"}),
+            "agents.getInbox" => json!({"machineId": MACHINE, "epoch": epoch}),
+            "permissions.list" | "permissions.listRules" => json!({"chatroomId": room}),
+            "permissions.answer" => json!({"permissionId": self.permission, "choice": "allow_once"}),
+            "permissions.addRule" => {
+                json!({"chatroomId": room, "role": "builder", "allow": true, "match": "kind", "toolKind": "execute"})
+            }
+            "permissions.removeRule" => json!({"ruleId": self.rule}),
             "artifacts.put" => json!({"chatroomId": room, "role": "builder", "name": "plan.md", "content": "new"}),
             "artifacts.get" | "artifacts.remove" => json!({"chatroomId": room, "name": "plan.md"}),
             "artifacts.list" | "backlog.list" | "contexts.list" => json!({"chatroomId": room}),
@@ -159,6 +185,7 @@ impl World {
                 json!({"chatroomId": room, "role": "builder", "waiterId": WAITER})
             }
             "tasks.list" => json!({"chatroomId": room}),
+            "tasks.getHeld" => json!({"machineId": MACHINE, "agentId": self.agent_id, "chatroomId": room}),
             "tasks.claim" => json!({"chatroomId": room, "role": "builder", "waiterId": WAITER, "taskId": task}),
             "tasks.confirm" => slot,
             "tasks.giveBack" | "tasks.start" | "tasks.complete" => held,
