@@ -296,6 +296,24 @@ fn real_claude_code_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
     uses_chatroom_and_asks_for_the_rest("claude");
 }
 
+#[test]
+#[ignore = "needs the agent CLIs of `make nightly`"]
+fn real_codex_with_full_asks_for_nothing() {
+    asks_for_nothing("codex");
+}
+
+#[test]
+#[ignore = "needs the agent CLIs of `make nightly`"]
+fn real_gemini_with_full_asks_for_nothing() {
+    asks_for_nothing("gemini");
+}
+
+#[test]
+#[ignore = "needs the agent CLIs of `make nightly`"]
+fn real_gemini_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
+    uses_chatroom_and_asks_for_the_rest("gemini");
+}
+
 /// Started by a person in a terminal, with the prompt by hand: tool and directory are remembered.
 fn joins_by_hand(tool: &str, args: &[&str]) {
     let model = ScriptedModel::start(obey);
