@@ -199,7 +199,8 @@ fn asks_for_nothing(tool: &str) {
     let world = world_with(tool, &model);
     let up = world.up();
     let slot = Slot::start(&world, &up.url, tool, "full");
-    slot.send(&format!("{ASK}pwd > proof.txt; echo \"all $((20 + 22))\""));
+    // Nothing in `$(...)`: Gemini CLI refuses that by itself.
+    slot.send(&format!("{ASK}pwd > proof.txt; printf 'all '; expr 20 + 22"));
     assert_eq!(world.answer(&slot.room), "done: all 42", "{:#?}", model.acts());
     let asked = slot.api.ok("permissions.list", &json!({"chatroomId": slot.room, "includeEnded": true}));
     assert_eq!(asked, json!([]));

@@ -94,7 +94,12 @@ fn configure(world: &mut World, tool: &str, model: &ScriptedModel, pass: &mut Ve
         "gemini" => {
             let dir = world.root().join("home/.gemini");
             fs::create_dir(&dir).unwrap();
-            let settings = json!({"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": false}});
+            // A model by its name: the default one is chosen by another model, anew for each prompt.
+            let settings = json!({
+                "security": {"auth": {"selectedType": "gemini-api-key"}},
+                "model": {"name": "gemini-2.5-flash"},
+                "privacy": {"usageStatisticsEnabled": false},
+            });
             fs::write(dir.join("settings.json"), settings.to_string()).unwrap();
             world.env("GEMINI_API_KEY", "dummy");
             world.env("GOOGLE_GEMINI_BASE_URL", &model.url());

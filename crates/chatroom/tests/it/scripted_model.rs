@@ -242,7 +242,7 @@ fn flat(content: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().map(flat).collect::<Vec<_>>().join("\n"),
         Value::Object(fields) => {
-            let text = ["text", "content", "output"].into_iter().find_map(|name| fields.get(name));
+            let text = ["text", "content", "output", "error"].into_iter().find_map(|name| fields.get(name));
             text.map(flat).unwrap_or_default()
         }
         _ => String::new(),

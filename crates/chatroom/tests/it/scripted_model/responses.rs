@@ -19,7 +19,12 @@ pub(super) fn conversation(request: &Value) -> Vec<Turn> {
                 let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
                 turns.push(Turn::Model(arguments["cmd"].as_str().or(arguments["command"].as_str()).map(str::to_owned)));
             }
-            (Some("function_call_output"), _) => turns.push(Turn::Output(flat(&item["output"]))),
+            (Some("function_call_output"), _) => {
+                // Codex puts lines about the run before what the command printed.
+                let output = flat(&item["output"]);
+                let printed = output.split_once("\nOutput:\n").map(|(_, printed)| printed.to_owned());
+                turns.push(Turn::Output(printed.unwrap_or(output)));
+            }
             (Some("message") | None, Some("assistant")) => turns.push(Turn::Model(None)),
             (Some("message") | None, Some("user")) => match &item["content"] {
                 Value::Array(parts) => turns.extend(parts.iter().map(|part| Turn::User(flat(part)))),
