@@ -1,6 +1,6 @@
 //! Live sessions against real processes: small scripts that speak as tools do, and a daemon that is this test.
 
-use super::super::run_dir::{Facts, OutputFormat, SessionSpec};
+use super::super::run_dir::{Facts, OutputFormat, RunDir, SessionSpec};
 use super::super::transcript::Reader;
 use super::tests::{Run, stop, until};
 use crate::socket_path::with_address;
@@ -241,6 +241,17 @@ fn a_machine_that_shuts_down_is_no_stop() {
     daemon.until_idle();
     stop(&mut host);
     assert_eq!(exit(run.dir.facts()), AgentExit::ShutDown);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_directory_with_a_long_path_is_heard_too() {
+    let mut run = run(DriverKind::Acp, ACP_TOOL);
+    run.dir = RunDir::of(&run.work.join("x".repeat(120)), &run.agent).unwrap();
+    let (mut host, mut daemon) = start(&run);
+    daemon.until_idle();
+    wanted_stop(&run, &mut host);
+    assert_eq!(exit(run.dir.facts()), AgentExit::Stopped);
 }
 
 #[test]
