@@ -243,12 +243,12 @@ impl Storm {
     async fn settle_down(&mut self) {
         self.calm().await;
         let builder = self.world.builder().await;
-        if let Some((true, machine)) = self.wanted {
-            if !builder["desired"]["givenUp"].is_null() {
-                assert_eq!(self.running, [vec![], vec![]] as [Vec<String>; 2], "{builder}");
-                self.send(machine, "start-agent", false).await;
-                self.calm().await;
-            }
+        if let Some((true, machine)) = self.wanted
+            && !builder["desired"]["givenUp"].is_null()
+        {
+            assert_eq!(self.running, [vec![], vec![]] as [Vec<String>; 2], "{builder}");
+            self.send(machine, "start-agent", false).await;
+            self.calm().await;
         }
         let builder = self.world.builder().await;
         let count = |machine: usize| self.running[machine].len();
