@@ -30,7 +30,11 @@ fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
     // What a tool tells its model besides is no turn of the conversation.
     let turns: Vec<&Turn> = turns
         .iter()
-        .filter(|turn| !matches!(turn, Turn::User(text) if text.starts_with("<system-reminder>")))
+        .filter(|turn| match turn {
+            Turn::System(_) => false,
+            Turn::User(text) => !text.starts_with("<system-reminder>"),
+            Turn::Model(_) | Turn::Output(_) => true,
+        })
         .collect();
     match turns.last()? {
         Turn::Output(last) => go_on(&turns, last),

@@ -193,7 +193,7 @@ fn real_claude_code_lives_a_whole_life() {
     lives_a_whole_life("claude");
 }
 
-/// With `full` nothing is asked for.
+/// With `full` nobody is asked for anything: what the tool asks is answered by the mode.
 fn asks_for_nothing(tool: &str) {
     let model = ScriptedModel::start(obey);
     let world = world_with(tool, &model);
@@ -203,7 +203,7 @@ fn asks_for_nothing(tool: &str) {
     slot.send(&format!("{ASK}pwd > proof.txt; printf 'all '; expr 20 + 22"));
     assert_eq!(world.answer(&slot.room), "done: all 42", "{:#?}", model.acts());
     let asked = slot.api.ok("permissions.list", &json!({"chatroomId": slot.room, "includeEnded": true}));
-    assert_eq!(asked, json!([]));
+    assert!(asked.as_array().unwrap().iter().all(|asked| asked["by"] == "mode"), "{asked}");
 }
 
 #[test]
