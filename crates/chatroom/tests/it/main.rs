@@ -12,6 +12,7 @@ mod cursor;
 mod daemon;
 mod directed;
 mod echo;
+mod live;
 mod mcp;
 mod models;
 mod obedient;
