@@ -91,6 +91,7 @@ pub fn launch(tool: &ToolSpec, request: &Request<'_>) -> Result<Launch, CommandF
         resume_args: way.resume_args.clone(),
         resume: order.resume.clone().filter(|_| can_resume),
         model: order.model.clone().filter(|_| way.model == ModelChoice::Protocol && model.is_some()),
+        lists_all_models: way.model == ModelChoice::Protocol,
         permission_mode: order.permission_mode,
         cli: request.cli.to_owned(),
         chatroom_id: order.chatroom_id.clone(),
