@@ -168,6 +168,11 @@ impl Shell {
     fn arguments(&self, command: &str) -> Value {
         let field = if self.schema["properties"].get("cmd").is_some() { "cmd" } else { "command" };
         let mut arguments = json!({field: command});
+        // Codex runs a command in its sandbox unless the model says that it has to leave it.
+        if self.schema["properties"].get("sandbox_permissions").is_some() {
+            arguments["sandbox_permissions"] = json!("require_escalated");
+            arguments["justification"] = json!("as told");
+        }
         for field in self.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if arguments.get(field).is_none() {
                 arguments[field] = match self.schema["properties"][field]["type"].as_str() {
