@@ -9,6 +9,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 up:
 	@scripts/build-tools
 	@scripts/api-viewer
+	@scripts/web
 	$(CARGO) build --release --locked --package chatroom
 	@exec $(TARGET_DIR)/release/chatroom up $(UP_FLAGS)
 
@@ -16,6 +17,7 @@ test:
 	@scripts/build-tools
 	@scripts/test-tools
 	@scripts/api-viewer
+	@scripts/web
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) deny --locked check bans licenses sources

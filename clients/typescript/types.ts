@@ -29,10 +29,14 @@ export type Agent = {
   machineId: MachineId;
   /** Which model, when one was chosen. */
   model?: string;
+  /** What it may do without asking. */
+  permissionMode: PermissionMode;
   /** Version of the prompt that it was started with; none before its start was claimed. */
   promptVersion?: string;
   /** The role. */
   role: string;
+  /** How its session stands, as its transcript tells. */
+  session: AgentSession;
   /** Which tool. */
   tool: ToolName;
   /** Where it works. */
@@ -79,6 +83,8 @@ export type AgentConfig = {
   permissionMode: PermissionMode;
   /** The role, in lower case. */
   role: string;
+  /** Whether a task that comes for the role starts its agent. */
+  startOnTask: boolean;
   /** Which tool. */
   tool: ToolName;
   /** When it was last changed. */
@@ -99,11 +105,33 @@ export type AgentExit = {
 } | {
   how: "stopped";
 } | {
+  how: "shut_down";
+} | {
+  how: "unusable";
+  /** Why, and what to do. */
+  trouble: Trouble;
+} | {
   how: "lost";
 };
 
 /** One started process (or live session) that holds a role in a room. */
 export type AgentId = string;
+
+/** How the session of an agent stands, as its transcript tells. Three facts beside that of its process: each by its own evidence. */
+export type AgentSession = {
+  /** When the newest event was recorded, by the server's clock: the age of this evidence. */
+  heardAt?: UnixMs;
+  /** The number of the newest event of its transcript; zero before the first. */
+  lastSeq: number;
+  /** How many permission requests wait for an answer. */
+  openPermissions: number;
+  /** The tool's own name of the session, with which it can be taken up again. */
+  sessionId?: string;
+  /** What keeps its tool from working, by the tool's own word. */
+  trouble?: Trouble;
+  /** Where its turn stands; none while nothing was heard of its session. */
+  turn?: Turn;
+};
 
 /** A markdown file of a room, in one version. */
 export type Artifact = {
@@ -230,6 +258,12 @@ export type Command = {
 } | {
   payload: NoPayload;
   type: "status";
+} | {
+  payload: ToolRef;
+  type: "list-models";
+} | {
+  payload: DirRef;
+  type: "check-dir";
 }) & ({
   status: "pending";
 } | {
@@ -296,6 +330,12 @@ export type CommandResult = {
   kind: "pong";
 } | MachineStatus & {
   kind: "status";
+} | ModelList & {
+  kind: "models";
+} | {
+  kind: "dir_is_usable";
+  /** The directory with every link resolved. */
+  path: string;
 };
 
 /** Whether a machine's daemon is there. It comes from the socket and a lease, never from a stored wish. */
@@ -364,6 +404,8 @@ export type DaemonStatusOutcome = {
 export type Delivery = {
   /** What to print: the task, its context and the exact next commands. Made on the server. */
   brief: string;
+  /** For a live session: what to say when a turn ends and the task is still open. */
+  reminder?: string;
   /** The task, with the delivery number of this hand-over. */
   task: Task;
 };
@@ -414,14 +456,23 @@ export type DeviceLoginStarted = {
 /** Where a device login stands. */
 export type DeviceLoginStatus = "pending" | "approved" | "denied" | "redeemed";
 
+/** Names a directory of the machine. */
+export type DirRef = {
+  /** Absolute path, without NUL, at most 4096 bytes. */
+  path: string;
+};
+
+/** How a tool is spoken to. */
+export type DriverKind = "acp" | "claude" | "one-shot";
+
 /** Arguments of a function that takes none, and the answer of one that has nothing to say. */
 export type Empty = Record<string, never>;
 
 /** Why a call was refused. The text of a code is part of the API and never changes its meaning. */
-export type ErrorCode = "bad_request" | "http_only" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale" | "superseded" | "role_taken" | "machine_owned_by_other" | "tool_not_available" | "no_agent_config" | "unknown_role" | "unknown_team" | "invalid_working_dir" | "permission_mode_unsupported" | "idempotency_key_reused" | "limit_reached" | "rate_limited" | "internal" | "unavailable";
+export type ErrorCode = "bad_request" | "http_only" | "authorization_pending" | "slow_down" | "access_denied" | "expired_token" | "unauthenticated" | "forbidden" | "not_found" | "conflict" | "stale" | "superseded" | "role_taken" | "machine_owned_by_other" | "tool_not_available" | "no_agent_config" | "unknown_role" | "unknown_team" | "unknown_model" | "agent_ended" | "invalid_working_dir" | "permission_mode_unsupported" | "idempotency_key_reused" | "limit_reached" | "rate_limited" | "internal" | "unavailable";
 
 /** The kinds of failure of a command. */
-export type FailureCode = "expired" | "cancelled" | "tool_missing" | "working_dir_missing" | "working_dir_denied" | "spawn_failed" | "exited_at_once" | "storage_failed" | "stop_failed" | "internal" | "unsupported" | "outcome_unknown" | "machine_removed";
+export type FailureCode = "expired" | "cancelled" | "tool_missing" | "working_dir_missing" | "working_dir_denied" | "spawn_failed" | "exited_at_once" | "storage_failed" | "stop_failed" | "not_signed_in" | "internal" | "unsupported" | "outcome_unknown" | "machine_removed";
 
 /** Answer of `tasks.handoff`; a second handoff of the same hand-over gives the first one's. */
 export type HandedOff = {
@@ -560,6 +611,8 @@ export type MachineAgentConfig = {
   permissionMode: PermissionMode;
   /** The role, in lower case. */
   role: string;
+  /** Whether a task that comes for the role starts its agent. */
+  startOnTask: boolean;
   /** Which tool. */
   tool: ToolName;
   /** Whether the tool is available there, by the last detection. */
@@ -623,6 +676,24 @@ export type MessageId = string;
 /** What kind of message it is. */
 export type MessageKind = "message" | "handoff" | "progress";
 
+/** A model of a tool. */
+export type Model = {
+  /** The tool's name of it: what a config says. */
+  id: string;
+  /** For a person. */
+  name: string;
+};
+
+/** The models of a tool on a machine. */
+export type ModelList = {
+  /** The one that is used when none is chosen, when the tool tells. */
+  default?: string;
+  /** Whether there are no others: then a name that is not in the list is refused. */
+  isComplete: boolean;
+  /** The models. */
+  models: Model[];
+};
+
 /** What a waiter is to do. */
 export type NextTask = {
   next: "wait";
@@ -680,6 +751,12 @@ export type PendingCommand = {
 } | {
   payload: NoPayload;
   type: "status";
+} | {
+  payload: ToolRef;
+  type: "list-models";
+} | {
+  payload: DirRef;
+  type: "check-dir";
 });
 
 /** Answer of `machines.getPendingCommands`. */
@@ -823,10 +900,12 @@ export type StartOrder = {
   model?: string;
   /** What it may do. */
   permissionMode: PermissionMode;
-  /** The init prompt, made on the server. */
+  /** The brief of the role, made on the server. */
   prompt: string;
   /** Version of the prompt. */
   promptVersion: string;
+  /** The tool's own name of the session to take up again, if there is one: of the same role, tool and directory. */
+  resume?: string;
   /** The role. */
   role: string;
   /** Which tool. */
@@ -942,8 +1021,18 @@ export type TokenScope = "full" | "read";
 /** The name of a tool: `opencode`, `claude`, `cursor`, `echo`, ... in lower case. */
 export type ToolName = string;
 
+/** Names a tool of the machine. */
+export type ToolRef = {
+  /** Which tool. */
+  tool: ToolName;
+};
+
 /** What detection found out about one tool, by running it. */
 export type ToolReport = {
+  /** Whether it can ask its owner for permissions: what the mode `ask` needs. */
+  asks: boolean;
+  /** How it is spoken to when it is started as an agent; absent when this machine can only detect it. */
+  driver?: DriverKind;
   /** Which tool. */
   name: ToolName;
   /** Absolute path of the program that would be started; absent when the tool is missing. */
@@ -970,6 +1059,34 @@ export type ToolReport = {
   status: "missing";
 });
 
+/** What keeps a tool from working. */
+export type Trouble = {
+  /** Since when, by the machine's clock. */
+  at: UnixMs;
+  /** Which trouble. */
+  kind: TroubleKind;
+  /** The tool's words, for a person. */
+  message: string;
+  /** The command or deed that mends it, when one is known. */
+  repair?: string;
+};
+
+/** The troubles of a tool. */
+export type TroubleKind = "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+
+/** Where the turn of a session stands. */
+export type Turn = {
+  /** Since when, by the machine's clock. */
+  since: UnixMs;
+  /** The state. */
+  state: TurnState;
+  /** The task that it is about, when it is about one. */
+  taskId?: TaskId;
+};
+
+/** What a session does. */
+export type TurnState = "starting" | "idle" | "working" | "waiting_for_permission" | "needs_you";
+
 /** Milliseconds since 1970-01-01 UTC, by the clock of whoever wrote it. */
 export type UnixMs = number;
 
@@ -993,6 +1110,14 @@ export type WorkOrder = StartOrder & {
   do: "ping";
 } | {
   do: "status";
+} | {
+  do: "list-models";
+  /** Which tool. */
+  tool: ToolName;
+} | {
+  do: "check-dir";
+  /** Absolute path. */
+  path: string;
 };
 
 /** Arguments of `agents.get`. */
@@ -1035,6 +1160,21 @@ export type AgentsReportExitedArgs = {
       signal: number;
     } | {
       how: "stopped";
+    } | {
+      how: "shut_down";
+    } | {
+      how: "unusable";
+      /** Why, and what to do. */
+      trouble: {
+        /** Since when, by the machine's clock. */
+        at: number;
+        /** Which trouble. */
+        kind: "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+        /** The tool's words, for a person. */
+        message: string;
+        /** The command or deed that mends it, when one is known. */
+        repair?: string | null;
+      };
     } | {
       how: "lost";
     };
@@ -1317,6 +1457,21 @@ export type MachinesAckCommandArgs = {
     } | {
       how: "stopped";
     } | {
+      how: "shut_down";
+    } | {
+      how: "unusable";
+      /** Why, and what to do. */
+      trouble: {
+        /** Since when, by the machine's clock. */
+        at: number;
+        /** Which trouble. */
+        kind: "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+        /** The tool's words, for a person. */
+        message: string;
+        /** The command or deed that mends it, when one is known. */
+        repair?: string | null;
+      };
+    } | {
       how: "lost";
     };
     kind: "started_then_exited";
@@ -1343,6 +1498,21 @@ export type MachinesAckCommandArgs = {
     } | {
       how: "stopped";
     } | {
+      how: "shut_down";
+    } | {
+      how: "unusable";
+      /** Why, and what to do. */
+      trouble: {
+        /** Since when, by the machine's clock. */
+        at: number;
+        /** Which trouble. */
+        kind: "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+        /** The tool's words, for a person. */
+        message: string;
+        /** The command or deed that mends it, when one is known. */
+        repair?: string | null;
+      };
+    } | {
       how: "lost";
     };
     kind: "stopped";
@@ -1360,13 +1530,30 @@ export type MachinesAckCommandArgs = {
     kind: "status";
     /** Process id of the daemon. */
     pid: number;
+  } | {
+    /** The one that is used when none is chosen, when the tool tells. */
+    default?: string | null;
+    /** Whether there are no others: then a name that is not in the list is refused. */
+    isComplete: boolean;
+    kind: "models";
+    /** The models. */
+    models: {
+      /** The tool's name of it: what a config says. */
+      id: string;
+      /** For a person. */
+      name: string;
+    }[];
+  } | {
+    kind: "dir_is_usable";
+    /** The directory with every link resolved. */
+    path: string;
   };
   status: "completed";
 } | {
   /** Why. */
   failure: {
     /** Which failure. */
-    code: "expired" | "cancelled" | "tool_missing" | "working_dir_missing" | "working_dir_denied" | "spawn_failed" | "exited_at_once" | "storage_failed" | "stop_failed" | "internal" | "unsupported" | "outcome_unknown" | "machine_removed";
+    code: "expired" | "cancelled" | "tool_missing" | "working_dir_missing" | "working_dir_denied" | "spawn_failed" | "exited_at_once" | "storage_failed" | "stop_failed" | "not_signed_in" | "internal" | "unsupported" | "outcome_unknown" | "machine_removed";
     /** What to do about it. */
     hint?: string | null;
     /** What happened, for a person. */
@@ -1439,6 +1626,21 @@ export type MachinesOpenDaemonSessionArgs = {
     } | {
       how: "stopped";
     } | {
+      how: "shut_down";
+    } | {
+      how: "unusable";
+      /** Why, and what to do. */
+      trouble: {
+        /** Since when, by the machine's clock. */
+        at: number;
+        /** Which trouble. */
+        kind: "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+        /** The tool's words, for a person. */
+        message: string;
+        /** The command or deed that mends it, when one is known. */
+        repair?: string | null;
+      };
+    } | {
       how: "lost";
     };
     /** When, by the machine's clock. */
@@ -1461,6 +1663,10 @@ export type MachinesRegisterArgs = {
   arch: string;
   /** What detection found, missing tools included. At most 64. */
   availableTools: ({
+    /** Whether it can ask its owner for permissions: what the mode `ask` needs. */
+    asks?: boolean;
+    /** How it is spoken to when it is started as an agent; absent when this machine can only detect it. */
+    driver?: "acp" | "claude" | "one-shot" | null;
     /** Which tool. */
     name: string;
     /** Absolute path of the program that would be started; absent when the tool is missing. */
@@ -1563,6 +1769,20 @@ export type MachinesSendCommandArgs = {
   /** A payload without fields; other fields are refused. */
   payload: Record<string, never>;
   type: "status";
+} | {
+  /** Names a tool of the machine. */
+  payload: {
+    /** Which tool. */
+    tool: string;
+  };
+  type: "list-models";
+} | {
+  /** Names a directory of the machine. */
+  payload: {
+    /** Absolute path, without NUL, at most 4096 bytes. */
+    path: string;
+  };
+  type: "check-dir";
 });
 
 /** Arguments of `machines.updateAgentConfig`. */
@@ -1579,6 +1799,8 @@ export type MachinesUpdateAgentConfigArgs = {
   permissionMode?: "ask" | "accept-edits" | "full" | null;
   /** A role of the room's team. */
   role: string;
+  /** Whether a task that comes for the role starts its agent. */
+  startOnTask?: boolean | null;
   /** Which tool. */
   tool?: string | null;
   /** Absolute path on the machine, without NUL, at most 4096 bytes. */
@@ -1609,6 +1831,21 @@ export type MachinesUpdateDaemonStatusArgs = {
       signal: number;
     } | {
       how: "stopped";
+    } | {
+      how: "shut_down";
+    } | {
+      how: "unusable";
+      /** Why, and what to do. */
+      trouble: {
+        /** Since when, by the machine's clock. */
+        at: number;
+        /** Which trouble. */
+        kind: "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+        /** The tool's words, for a person. */
+        message: string;
+        /** The command or deed that mends it, when one is known. */
+        repair?: string | null;
+      };
     } | {
       how: "lost";
     };
@@ -1728,6 +1965,8 @@ export type TasksClaimArgs = {
   chatroomId: string;
   /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
   idempotencyKey?: string;
+  /** Whether it is said into a live session, which does not wait by itself: the brief then says so, and a reminder comes with it. */
+  live?: boolean;
   /** The role. */
   role: string;
   /** From `tasks.getNextTask`. */
