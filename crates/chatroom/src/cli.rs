@@ -270,6 +270,10 @@ pub(crate) enum Daemon {
     Status,
     /// Stop it and start it again; its agents go on.
     Restart,
+    /// Start it at every boot, as a service of your user (systemd, launchd).
+    Install,
+    /// Undo `install`.
+    Uninstall,
     /// Print the end of its log.
     Logs {
         /// How many lines.

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod link;
 pub mod secret;
 pub mod server_url;
+mod socket_path;
 pub mod tools;
 pub mod waiter;
 

@@ -29,6 +29,7 @@ pub struct Waiter {
     client: Client,
     args: tasks::WaiterArgs,
     machine_id: Option<MachineId>,
+    is_live: bool,
 }
 
 /// What came of waiting.
@@ -58,7 +59,13 @@ impl Waiter {
     /// server knows.
     #[must_use]
     pub fn new(client: Client, args: tasks::WaiterArgs, machine_id: Option<MachineId>) -> Self {
-        Self { client, args, machine_id }
+        Self { client, args, machine_id, is_live: false }
+    }
+
+    /// The same waiter, for a live session: what it gets is said into that, not printed.
+    #[must_use]
+    pub fn live(self) -> Self {
+        Self { is_live: true, ..self }
     }
 
     /// Makes this the waiter of its role.
@@ -135,7 +142,7 @@ impl Waiter {
             role: self.args.role.clone(),
             waiter_id: self.args.waiter_id.clone(),
             task_id,
-            live: false,
+            live: self.is_live,
         };
         loop {
             match self.client.call::<tasks::Claim>(&args).await {

@@ -5,13 +5,17 @@ use crate::app::App;
 use crate::clock;
 use crate::functions::acks::expired;
 use crate::functions::outcome::{By, fail_command};
+use crate::functions::permissions::{decide, nearest};
+use crate::functions::starts;
+use crate::live::{Topic, Waker};
 use crate::store::commands::{self, Guard};
 use crate::store::{
-    self, Backend, Tx, agents, audit, credentials, daemon_sessions, device_logins, idempotency, machines, participants,
-    replicas, retried, tasks,
+    self, Backend, Tx, agents, audit, credentials, daemon_sessions, desired, device_logins, idempotency, inputs,
+    machines, participants, permissions, replicas, retried, rules, tasks, transcripts,
 };
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::command::{CommandFailure, FailureCode};
+use chatroom_protocol::transcript::{Choice, Decider};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +33,8 @@ const GONE_MS: i64 = 10 * 60_000;
 const HUNG_MS: i64 = 60 * 60_000;
 /// How many rows one transaction takes up.
 const BATCH: i64 = 100;
+/// How many transcripts one transaction forgets.
+const FORGOTTEN: i64 = 10;
 
 /// A step: what time has done to one kind of thing. Gives whether there is more to do at once.
 type Step = for<'a> fn(&'a mut Tx, UnixMs) -> BoxFuture<'a, store::Result<bool>>;
@@ -36,13 +42,21 @@ type Step = for<'a> fn(&'a mut Tx, UnixMs) -> BoxFuture<'a, store::Result<bool>>
 const STEPS: &[(&str, Step)] = &[
     ("expire commands", |tx, now| Box::pin(expire(tx, now))),
     ("give up commands", |tx, now| Box::pin(give_up(tx, now))),
+    ("start agents that are due", |tx, now| Box::pin(starts::start_due(tx, now, BATCH))),
     ("queue unconfirmed tasks again", |tx, now| {
         Box::pin(async move { tasks::requeue_unconfirmed(tx, now).await.map(|_| false) })
     }),
+    ("refuse permissions that nobody gave", |tx, now| Box::pin(refuse_unanswered(tx, now))),
+    ("end permission rules", |tx, now| Box::pin(async move { rules::delete_ended(tx, now).await.map(|_| false) })),
 ];
 
 const RETENTION: &[(&str, Step)] = &[
     ("commands", |tx, now| Box::pin(async move { commands::delete_old(tx, now).await.map(|_| false) })),
+    ("transcripts", |tx, now| {
+        Box::pin(async move { Ok(transcripts::delete_old(tx, now, FORGOTTEN).await? == FORGOTTEN as u64) })
+    }),
+    ("inputs", |tx, now| Box::pin(async move { inputs::delete_old(tx, now).await.map(|_| false) })),
+    ("permissions", |tx, now| Box::pin(async move { permissions::delete_old(tx, now).await.map(|_| false) })),
     ("agents", |tx, now| Box::pin(async move { agents::delete_old(tx, now).await.map(|_| false) })),
     ("daemon sessions", |tx, _| Box::pin(async move { daemon_sessions::delete_old(tx).await.map(|_| false) })),
     ("idempotency records", |tx, now| Box::pin(async move { idempotency::delete_old(tx, now).await.map(|_| false) })),
@@ -74,7 +88,10 @@ pub async fn at_start(app: &App) -> store::Result<()> {
 /// Reconciles until shutdown.
 pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
     let mut forgotten_at = None;
+    let restarts = Arc::new(Waker::default());
+    app.hub.watch(&Topic::Restarts, &restarts);
     loop {
+        drop(restarts.take());
         let now = clock::now();
         settle(&app, now).await;
         if forgotten_at.is_none_or(|at| now.since(at) >= RETENTION_MS) {
@@ -86,7 +103,9 @@ pub async fn run(app: Arc<App>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
             // A deadline was set that may come before the one that is waited for.
             () = app.deadline_set.notified() => {}
-            () = tokio::time::sleep(until_next_deadline(&app, longest).await) => {}
+            // An agent is due, or a machine is back on which one may be; perhaps by the word of another server process.
+            () = restarts.wait() => {}
+            () = tokio::time::sleep(until_next_deadline(&app, now, longest).await) => {}
         }
     }
     if let Err(error) = flush_last_used(&app).await {
@@ -133,11 +152,17 @@ async fn run_steps(app: &App, steps: &[(&'static str, Step)], now: UnixMs) {
     }
 }
 
-/// How long until something expires; never longer than `longest`.
-async fn until_next_deadline(app: &App, longest: Duration) -> Duration {
+/// How long until something expires or an agent is due, after a round at `settled_at`; never longer than `longest`.
+async fn until_next_deadline(app: &App, settled_at: UnixMs, longest: Duration) -> Duration {
     let next = async {
         let mut tx = app.store.read().await?;
-        let deadlines = [commands::next_deadline(&mut tx).await?, tasks::next_confirm_deadline(&mut tx).await?];
+        let deadlines = [
+            commands::next_deadline(&mut tx).await?,
+            tasks::next_confirm_deadline(&mut tx).await?,
+            desired::next_restart(&mut tx, settled_at).await?,
+            permissions::next_deadline(&mut tx).await?,
+            rules::next_end(&mut tx).await?,
+        ];
         Ok::<_, store::StoreError>(deadlines.into_iter().flatten().min())
     };
     match next.await {
@@ -173,6 +198,15 @@ async fn give_up(tx: &mut Tx, now: UnixMs) -> store::Result<bool> {
         if fail_command(tx, row, Guard::Open, &failure, &by, now).await? {
             tracing::warn!(command.id = %row.command.command_id, "a command was given up; its outcome is unknown");
         }
+    }
+    Ok(rows.len() as i64 == BATCH)
+}
+
+async fn refuse_unanswered(tx: &mut Tx, now: UnixMs) -> store::Result<bool> {
+    let rows = permissions::list_expired(tx, now, BATCH).await?;
+    for row in &rows {
+        let choice = nearest(Choice::RejectOnce, &row.permission.options).unwrap_or(Choice::RejectOnce);
+        decide(tx, row, choice, Decider::Expiry, now).await?;
     }
     Ok(rows.len() as i64 == BATCH)
 }

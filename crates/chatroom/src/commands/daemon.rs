@@ -11,6 +11,7 @@ use crate::{log, program};
 use anyhow::Result;
 use chatroom_machine::config::Config;
 use chatroom_machine::daemon::control::{Announcer, BackgroundStart};
+use chatroom_machine::daemon::service::Service;
 use chatroom_machine::daemon::{
     self, Connection, DaemonError, DaemonState, Holder, LockedBy, Options, Status, StopMode,
 };
@@ -34,6 +35,8 @@ pub(crate) async fn run(context: &Context, command: Daemon) -> Result<()> {
         Daemon::Status => status(context),
         Daemon::Restart => restart(context),
         Daemon::Logs { lines, follow } => logs(context, lines, follow).await,
+        Daemon::Install => install(context),
+        Daemon::Uninstall => uninstall(context),
     }
 }
 
@@ -125,6 +128,41 @@ fn restart(context: &Context) -> Result<()> {
     };
     daemon::stop(&context.home, StopMode::KeepAgents).map_err(control)?;
     start(context, kept)
+}
+
+fn service(context: &Context) -> Result<Service> {
+    let user_home = std::env::home_dir()
+        .ok_or_else(|| refused("your home directory cannot be told").hint("set HOME, then try again"))?;
+    let mut args: Vec<String> = context.global.server.iter().map(|server| format!("--server={server}")).collect();
+    if context.global.insecure_http {
+        args.push("--insecure-http".to_owned());
+    }
+    Ok(Service { home: context.home.clone(), user_home, cli: program::path()?, args })
+}
+
+fn install(context: &Context) -> Result<()> {
+    check_files(context)?;
+    let service = service(context)?;
+    // The one that runs makes room for the service's; its agents go on.
+    daemon::stop(&context.home, StopMode::KeepAgents).map_err(control)?;
+    let missing = service.install().map_err(|error| refused(error.to_string()).hint(error.hint()))?;
+    if let Some(missing) = &missing {
+        context.ui.note(missing)?;
+    }
+    let file = service.file();
+    let answer = json!({"file": file, "startsAtBoot": missing.is_none()});
+    Ok(context.ui.answer(&answer, |_| format!("the daemon is a service now: {}", file.display()))?)
+}
+
+fn uninstall(context: &Context) -> Result<()> {
+    let service = service(context)?;
+    let removed = service.uninstall().map_err(|error| refused(error.to_string()).hint(error.hint()))?;
+    let said = if removed {
+        "the daemon is no service any more; agents that ran go on, and `chatroom machine daemon start` finds them"
+    } else {
+        "the daemon was not installed as a service"
+    };
+    Ok(context.ui.answer(&json!({"removed": removed}), |_| said.to_owned())?)
 }
 
 fn status(context: &Context) -> Result<()> {

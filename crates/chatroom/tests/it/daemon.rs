@@ -157,3 +157,33 @@ fn neither_daemon_nor_agent_holds_what_the_caller_had_open() {
         }
     }
 }
+
+#[test]
+fn the_daemon_becomes_a_service_of_its_user_and_stops_being_one() {
+    let world = World::new();
+    let log = world.root().join("home/manager.log");
+    world.tool("systemctl", "echo \"systemctl $@\" >> \"$HOME/manager.log\"");
+    world.tool("loginctl", "echo \"loginctl $@\" >> \"$HOME/manager.log\"; echo not allowed >&2; exit 1");
+    let _server = world.signed_in();
+    let installed = world.line("machine daemon install --json").ok();
+    installed.says("not allowed");
+    assert_eq!(installed.json()["startsAtBoot"], false);
+    let unit = fs::read_to_string(world.root().join("home/.config/systemd/user/chatroom.service")).unwrap();
+    let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap().to_owned();
+    assert_eq!(
+        fs::read_to_string(&log).unwrap(),
+        "systemctl --user daemon-reload\nsystemctl --user enable --now chatroom.service\nloginctl enable-linger\n"
+    );
+    // What the service manager would run is a daemon that connects.
+    let words: Vec<String> = line.split('"').filter(|word| !word.trim().is_empty()).map(str::to_owned).collect();
+    let daemon = world.command(&words[0], &words[1..]).start();
+    world.connected();
+    daemon.signal("USR1");
+    assert_eq!(daemon.done().code, 0);
+    world.line("machine daemon uninstall").ok();
+    assert!(!world.root().join("home/.config/systemd/user/chatroom.service").exists());
+    assert_eq!(world.line("machine daemon uninstall --json").ok().json()["removed"], false);
+
+    world.tool("systemctl", "echo no bus here >&2; exit 1");
+    world.line("machine daemon install").refused().says("no bus here").says("~/.profile");
+}

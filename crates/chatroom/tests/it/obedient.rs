@@ -10,6 +10,9 @@ pub(crate) const ASK: &str = "Please run: ";
 /// What the text of a task says before the role that is to get the rest of the line.
 pub(crate) const PASS: &str = "Please pass on to ";
 
+/// What a person asks for what the model remembers.
+pub(crate) const RECALL: &str = "What was the first task?";
+
 /// What it says when nothing tells it what to do.
 pub(crate) const LOST: &str = "I do not know what to do.";
 
@@ -24,44 +27,76 @@ fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
         Turn::System(text) | Turn::User(text) if text.contains("# You are `") => Some(text.as_str()),
         _ => None,
     })?;
-    let Some(Turn::Output(last)) = turns.last() else {
-        // The first turn: the prompt says what comes first.
-        return block_after(prompt, "To wait for a task, run:").map(Act::Run);
-    };
+    // What a tool tells its model besides is no turn of the conversation.
+    let turns: Vec<&Turn> = turns
+        .iter()
+        .filter(|turn| !matches!(turn, Turn::User(text) if text.starts_with("<system-reminder>")))
+        .collect();
+    match turns.last()? {
+        Turn::Output(last) => go_on(&turns, last),
+        Turn::User(said) => listen(prompt, &turns, said),
+        Turn::System(_) | Turn::Model(_) => None,
+    }
+}
+
+/// Somebody has spoken: the program that started the agent, the one that brings tasks, or a person.
+fn listen(prompt: &str, turns: &[&Turn], said: &str) -> Option<Act> {
+    if said.contains("# Task for `") {
+        return block_after(said, "To say that you began, run:").map(Act::Run);
+    }
+    if said.contains("# Your task is still open") {
+        return hand(said, "user", "I was reminded.");
+    }
+    if said.contains(RECALL) {
+        let first = turns.iter().find_map(|turn| match turn {
+            Turn::User(text) if text.contains("# Task for `") => first_line(text),
+            _ => None,
+        });
+        return Some(Act::Say(format!("The first task was: {}", first.unwrap_or_else(|| "none".to_owned()))));
+    }
+    // The first turn of an agent that waits by itself: the prompt says what comes first.
+    match block_after(prompt, "To wait for a task, run:") {
+        Some(wait) if turns.iter().all(|turn| !matches!(turn, Turn::Output(_))) => Some(Act::Run(wait)),
+        None if said != prompt => Some(Act::Say("As you say.".to_owned())),
+        _ => None,
+    }
+}
+
+/// A command was run.
+fn go_on(turns: &[&Turn], last: &str) -> Option<Act> {
     if last.contains("no longer waiting") {
         return Some(Act::Say("Another one waits in my place.".to_owned()));
     }
-    let briefed = turns.iter().rposition(|turn| matches!(turn, Turn::Output(text) if text.contains("# Task for `")));
-    let Some(briefed) = briefed else {
+    let is_brief =
+        |turn: &&Turn| matches!(turn, Turn::Output(text) | Turn::User(text) if text.contains("# Task for `"));
+    let Some(briefed) = turns.iter().rposition(is_brief) else {
         return last
             .contains("No task yet")
             .then(|| block_after(last, "To wait for a task, run:"))
             .flatten()
             .map(Act::Run);
     };
-    let Turn::Output(brief) = &turns[briefed] else { return None };
-    let said: Vec<&str> = turns[briefed..]
-        .iter()
-        .filter_map(|turn| if let Turn::Output(text) = turn { Some(text.as_str()) } else { None })
-        .collect();
-    match said.as_slice() {
+    let (brief, is_live) = match turns[briefed] {
+        Turn::Output(brief) => (brief, false),
+        Turn::User(brief) => (brief, true),
+        Turn::System(_) | Turn::Model(_) => return None,
+    };
+    let outputs = turns[briefed + 1..].iter().filter(|turn| matches!(turn, Turn::Output(_))).count();
+    match (outputs, wanted_command(brief)) {
         // The task was just printed.
-        [_] => block_after(brief, "To say that you began, run:").map(Act::Run),
-        [_, _] => match wanted_command(brief) {
-            Some(command) => Some(Act::Run(command)),
-            // Nothing to run: what is asked for is passed on, and an answer goes to the person.
-            None => {
-                let (to, message) = pass_on(brief).or_else(|| Some(("user".to_owned(), first_line(brief)?)))?;
-                hand(brief, &to, &message)
-            }
-        },
-        // The command of the task was just run: its output goes to whoever asked.
-        [_, _, output] if wanted_command(brief).is_some() => {
-            hand(brief, between(brief, "\nFrom: `", "`")?, &format!("done: {}", output.trim()))
+        (0, _) => block_after(brief, "To say that you began, run:").map(Act::Run),
+        (1, Some(command)) => Some(Act::Run(command)),
+        // Nothing to run: what is asked for is passed on, and an answer goes to the person.
+        (1, None) => {
+            let (to, message) = pass_on(brief).or_else(|| Some(("user".to_owned(), first_line(brief)?)))?;
+            hand(brief, &to, &message)
         }
+        // The command of the task was just run: its output goes to whoever asked.
+        (2, Some(_)) => hand(brief, between(brief, "\nFrom: `", "`")?, &format!("done: {}", last.trim())),
+        // Handed on.
+        _ if is_live => Some(Act::Say("I have handed it on.".to_owned())),
         // Handed on; or waited again, without a task.
-        [.., last] => block_after(last, "To wait for a task, run:").map(Act::Run),
-        [] => None,
+        _ => block_after(last, "To wait for a task, run:").map(Act::Run),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The real OpenCode and the real Claude Code, against a scripted model that only obeys what our prompts and our CLI print.
 
-use crate::obedient::{ASK, LOST, obey};
+use crate::api::Api;
+use crate::obedient::{ASK, LOST, RECALL, obey};
 use crate::scripted_model::{Act, ScriptedModel, Turn};
-use crate::world::{World, eventually};
-use serde_json::json;
+use crate::world::{World, eventually, signal};
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -74,86 +75,286 @@ fn configure(world: &mut World, tool: &str, model: &ScriptedModel, pass: &mut Ve
     }
 }
 
-/// The whole slice: started by `agent start`, in the right directory, waits, does the task's command, hands it back; then stops
-/// and leaves nothing.
-fn takes_a_task_and_hands_it_back(tool: &str) {
+/// A room of one role whose agent is a real tool, started in a directory of its own.
+struct Slot<'a> {
+    world: &'a World,
+    api: Api,
+    room: String,
+    dir: PathBuf,
+}
+
+impl<'a> Slot<'a> {
+    fn start(world: &'a World, url: &str, tool: &str, mode: &str) -> Self {
+        let dir = world.root().join("a project");
+        fs::create_dir(&dir).unwrap();
+        let slot = Self { world, api: Api::of(world, url), room: world.room("solo"), dir };
+        slot.start_again(&[&format!("--tool={tool}"), &format!("--permission-mode={mode}")]);
+        slot
+    }
+
+    fn start_again(&self, more: &[&str]) {
+        let mut args = vec!["agent".to_owned(), "start".to_owned(), format!("--chatroom-id={}", self.room)];
+        args.extend(["--role=builder".to_owned(), format!("--dir={}", self.dir.display())]);
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        self.world.chatroom(args).ok();
+    }
+
+    fn send(&self, text: &str) {
+        self.world.chatroom(["send", &format!("--chatroom-id={}", self.room), text]).ok();
+    }
+
+    fn agent(&self) -> Value {
+        self.api.ok("agents.list", &json!({"chatroomId": self.room}))[0].clone()
+    }
+
+    /// Waits until the agent's turn stands so.
+    #[track_caller]
+    fn turn_is(&self, state: &str) {
+        eventually(&format!("the turn is {state}"), || {
+            (self.agent()["session"]["turn"]["state"] == state).then_some(())
+        });
+    }
+
+    /// The whole transcript of an agent: numbered from 1 without a gap.
+    fn transcript(&self, agent: &Value) -> Vec<Value> {
+        let mut events: Vec<Value> = Vec::new();
+        loop {
+            let page = self
+                .api
+                .ok("agents.transcript", &json!({"agentId": agent["agentId"], "after": events.len(), "limit": 500}));
+            let page = page["events"].as_array().unwrap().clone();
+            if page.is_empty() {
+                break;
+            }
+            events.extend(page);
+        }
+        for (event, number) in events.iter().zip(1..) {
+            assert_eq!(integer(&event["seq"]), number, "{events:#?}");
+        }
+        events
+    }
+
+    /// Waits for the permission request that is open and gives it.
+    #[track_caller]
+    fn asked(&self) -> Value {
+        eventually("a permission is asked for", || {
+            let open = self.api.ok("permissions.list", &json!({"chatroomId": self.room}));
+            let open = open.as_array()?;
+            assert!(open.len() <= 1, "{open:#?}");
+            open.first().cloned()
+        })
+    }
+
+    /// Answers a permission request from another process.
+    fn answer(&self, permission: &Value, answer: &str) {
+        self.world.chatroom(["permission", "answer", permission["permissionId"].as_str().unwrap(), answer]).ok();
+    }
+}
+
+/// The messages of a room to its person.
+fn answers(world: &World, room: &str) -> Vec<String> {
+    let messages = world.messages(room);
+    let to_user = messages.iter().filter(|message| message["targetRole"] == "user");
+    to_user.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+}
+
+fn count<'a>(events: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Value> {
+    events.iter().filter(move |event| event["kind"] == kind)
+}
+
+/// A whole life: started, given a task, asked for a permission and answered from another process, its output seen; a second
+/// task in the same session; cancelled in the middle of a turn; stopped; started again with the memory of the first task.
+fn lives_a_whole_life(tool: &str) {
     let model = ScriptedModel::start(obey);
     let world = world_with(tool, &model);
     let up = world.up();
-    let room = world.room("solo");
-    let dir = world.root().join("a project");
-    fs::create_dir(&dir).unwrap();
-    world
-        .chatroom([
-            "agent",
-            "start",
-            &format!("--chatroom-id={room}"),
-            "--role=builder",
-            &format!("--tool={tool}"),
-            &format!("--dir={}", dir.display()),
-            "--permission-mode=full",
-        ])
-        .ok();
-    let ask = format!("Two lines of text.\n{ASK}pwd > proof.txt; echo \"all $((20 + 22))\"");
-    world.chatroom(["send", &format!("--chatroom-id={room}"), &ask]).ok();
-    let answer = world.answer(&room);
-    assert_eq!(answer, "done: all 42", "{:#?}", model.acts());
-    let proof = fs::read_to_string(dir.join("proof.txt")).unwrap();
-    assert_eq!(Path::new(proof.trim()), dir.canonicalize().unwrap());
-    let commands: Vec<String> = model
-        .acts()
-        .into_iter()
-        .filter_map(|act| if let Act::Run(command) = act { Some(command) } else { None })
-        .collect();
-    assert!(commands[0].contains(" wait-for-task "), "{commands:#?}");
-    let tasks = world.line(&format!("task list --chatroom-id={room} --state=completed --json")).ok().json();
-    assert_eq!(tasks.as_array().unwrap().len(), 1);
+    let slot = Slot::start(&world, &up.url, tool, "ask");
 
-    // It waits again; a stop in the middle of the next shell command leaves no process of it.
-    eventually("it waits again", || {
-        let room = world.line(&format!("room show --chatroom-id={room} --json")).ok().json();
-        room["participants"].as_array()?.iter().any(|waiter| waiter["waiting"] == true).then_some(())
-    });
+    let first = format!("Two lines of text.\n{ASK}pwd > proof.txt; echo \"all $((20 + 22))\"");
+    slot.send(&first);
+    let permission = slot.asked();
+    assert!(permission["command"].as_str().unwrap().contains("proof.txt"), "{permission}");
+    assert_eq!(permission["toolKind"], "execute");
+    assert_eq!(slot.agent()["session"]["turn"]["state"], "waiting_for_permission");
+    assert!(!slot.dir.join("proof.txt").exists());
+    slot.answer(&permission, "allow");
+    assert_eq!(world.answer(&slot.room), "done: all 42", "{:#?}", model.acts());
+    let proof = fs::read_to_string(slot.dir.join("proof.txt")).unwrap();
+    assert_eq!(Path::new(proof.trim()), slot.dir.canonicalize().unwrap());
+    slot.turn_is("idle");
+
+    slot.send(&format!("{ASK}echo second > second.txt"));
+    slot.answer(&slot.asked(), "allow");
+    eventually("the second answer", || (answers(&world, &slot.room).len() == 2).then_some(()));
+    slot.turn_is("idle");
+    let agent = slot.agent();
+    let events = slot.transcript(&agent);
+    assert_eq!(count(&events, "prompt").count(), 2, "{events:#?}");
+    assert!(
+        events.iter().any(|event| event["output"].as_str().is_some_and(|text| text.contains("all 42"))),
+        "{events:#?}"
+    );
+    let session = agent["session"]["sessionId"].clone();
+    assert!(session.is_string(), "{agent}");
     assert!(model.acts().iter().all(|act| *act != Act::Say(LOST.to_owned())), "{:#?}", model.acts());
-    world.chatroom(["send", &format!("--chatroom-id={room}"), &format!("{ASK}touch sleeping; sleep 300")]).ok();
-    eventually("its shell command runs", || dir.join("sleeping").exists().then_some(()));
-    world.line(&format!("agent stop --chatroom-id={room} --role=builder")).ok();
+
+    // A refusal is told to the agent, which says so.
+    slot.send(&format!("{ASK}touch never"));
+    slot.answer(&slot.asked(), "deny");
+    eventually("the third answer", || (answers(&world, &slot.room).len() == 3).then_some(()));
+    assert!(!slot.dir.join("never").exists());
+
+    slot.turn_is("idle");
+    slot.send(&format!("{ASK}touch sleeping; sleep 300"));
+    slot.answer(&slot.asked(), "allow");
+    eventually("its shell command runs", || slot.dir.join("sleeping").exists().then_some(()));
+    world.line(&format!("agent cancel --chatroom-id={} --role=builder", slot.room)).ok();
+    // The task is still open: the agent is reminded, and hands it back.
+    eventually("the reminder is obeyed", || (answers(&world, &slot.room).last()? == "I was reminded.").then_some(()));
+    slot.turn_is("idle");
+    let events = slot.transcript(&agent);
+    assert!(count(&events, "turn_ended").any(|event| event["reason"] == "cancelled"), "{events:#?}");
+    assert!(!runs(&world, "sleep 300"), "the command of the cancelled turn runs on");
+
+    // A stop in the middle of a shell command leaves no process of it.
+    slot.send(&format!("{ASK}touch again; sleep 300"));
+    slot.answer(&slot.asked(), "allow");
+    eventually("its shell command runs", || slot.dir.join("again").exists().then_some(()));
+    world.line(&format!("agent stop --chatroom-id={} --role=builder", slot.room)).ok();
     assert_eq!(world.processes(), [up.process.pid()]);
+    let tasks = world.line(&format!("task list --chatroom-id={} --json", slot.room)).ok().json();
+    world.line(&format!("task cancel {}", tasks[0]["taskId"].as_str().unwrap())).ok();
+
+    slot.start_again(&[]);
+    assert_eq!(slot.agent()["session"]["sessionId"], session);
+    world.chatroom(["agent", "send", &format!("--chatroom-id={}", slot.room), "--role=builder", RECALL]).ok();
+    eventually("the agent remembers the first task", || {
+        let events = slot.transcript(&slot.agent());
+        assert!(count(&events, "session_started").all(|event| event["resumed"] == true), "{events:#?}");
+        let said: String = count(&events, "text").filter_map(|event| event["text"].as_str()).collect();
+        said.contains("The first task was: Two lines of text.").then_some(())
+    });
+}
+
+/// Whether a process of this world runs a command.
+fn runs(world: &World, command: &str) -> bool {
+    world.processes().into_iter().any(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").trim() == command
+    })
 }
 
 #[test]
-fn real_opencode_takes_a_task_and_hands_it_back() {
-    takes_a_task_and_hands_it_back("opencode");
+fn real_opencode_lives_a_whole_life() {
+    lives_a_whole_life("opencode");
 }
 
 #[test]
-fn real_claude_code_takes_a_task_and_hands_it_back() {
-    takes_a_task_and_hands_it_back("claude");
+fn real_claude_code_lives_a_whole_life() {
+    lives_a_whole_life("claude");
 }
 
-/// With `accept-edits` an agent runs our own CLI without asking, and nothing else.
-fn runs_our_cli_and_nothing_else(tool: &str) {
+/// With `full` nothing is asked for.
+fn asks_for_nothing(tool: &str) {
     let model = ScriptedModel::start(obey);
     let world = world_with(tool, &model);
-    let _up = world.up();
-    let room = world.room("solo");
-    world
-        .line(&format!("agent start --chatroom-id={room} --role=builder --tool={tool} --permission-mode=accept-edits"))
-        .ok();
-    world.chatroom(["send", &format!("--chatroom-id={room}"), &format!("{ASK}curl -V > proof.txt")]).ok();
-    let answer = world.answer(&room);
+    let up = world.up();
+    let slot = Slot::start(&world, &up.url, tool, "full");
+    slot.send(&format!("{ASK}pwd > proof.txt; echo \"all $((20 + 22))\""));
+    assert_eq!(world.answer(&slot.room), "done: all 42", "{:#?}", model.acts());
+    let asked = slot.api.ok("permissions.list", &json!({"chatroomId": slot.room, "includeEnded": true}));
+    assert_eq!(asked, json!([]));
+}
+
+#[test]
+fn real_opencode_with_full_permissions_asks_for_nothing() {
+    asks_for_nothing("opencode");
+}
+
+#[test]
+fn real_claude_code_with_full_permissions_asks_for_nothing() {
+    asks_for_nothing("claude");
+}
+
+/// The daemon, then the server, is killed in the middle of a turn: the agent works on, and its transcript has no gap and no
+/// event twice.
+fn works_on_without_daemon_and_server(tool: &str) {
+    let model = ScriptedModel::start(obey);
+    let world = world_with(tool, &model);
+    let server = world.signed_in();
+    world.line("machine daemon start").ok();
+    world.connected();
+    let slot = Slot::start(&world, &server.url, tool, "full");
+    for (victim, file) in [("daemon", "one"), ("server", "two")] {
+        slot.send(&format!("{ASK}touch {file}.begun; until [ -e {file}.go ]; do sleep 0.1; done; echo {file}"));
+        eventually("its shell command runs", || slot.dir.join(format!("{file}.begun")).exists().then_some(()));
+        let again = match victim {
+            "daemon" => {
+                let pid = fs::read_to_string(world.chatroom_dir().join("daemon.pid")).unwrap().trim().parse().unwrap();
+                signal(pid, "KILL");
+                None
+            }
+            _ => {
+                server.process.signal("KILL");
+                Some(server.address())
+            }
+        };
+        fs::write(slot.dir.join(format!("{file}.go")), "").unwrap();
+        match &again {
+            None => drop(world.line("machine daemon start").ok()),
+            Some(address) => std::mem::forget(world.server_at(address)),
+        }
+        let number = if victim == "daemon" { 1 } else { 2 };
+        eventually("the answer comes all the same", || {
+            let answers = slot.api.call("messages.list", &json!({"chatroomId": slot.room})).ok()?;
+            let to_user = answers.as_array()?.iter().filter(|message| message["targetRole"] == "user");
+            (to_user.count() == number).then_some(())
+        });
+    }
+    slot.turn_is("idle");
+    let events = slot.transcript(&slot.agent());
+    assert_eq!(count(&events, "prompt").count(), 2, "{events:#?}");
+    assert_eq!(count(&events, "turn_ended").count(), 2, "{events:#?}");
+    let tasks = slot.api.ok("tasks.list", &json!({"chatroomId": slot.room, "state": "completed"}));
+    let deliveries: Vec<i64> = tasks.as_array().unwrap().iter().map(|task| integer(&task["delivery"])).collect();
+    assert_eq!(deliveries, [1, 1]);
+}
+
+#[test]
+fn real_opencode_works_on_when_daemon_and_server_are_killed() {
+    works_on_without_daemon_and_server("opencode");
+}
+
+#[test]
+fn real_claude_code_works_on_when_daemon_and_server_are_killed() {
+    works_on_without_daemon_and_server("claude");
+}
+
+fn integer(value: &Value) -> i64 {
+    value.as_i64().or_else(|| value.as_f64().map(|float| float as i64)).unwrap()
+}
+
+/// With `accept-edits` an agent uses chatroom without asking, and asks for other commands.
+fn uses_chatroom_and_asks_for_the_rest(tool: &str) {
+    let model = ScriptedModel::start(obey);
+    let world = world_with(tool, &model);
+    let up = world.up();
+    let slot = Slot::start(&world, &up.url, tool, "accept-edits");
+    slot.send(&format!("{ASK}curl -V > proof.txt"));
+    slot.answer(&slot.asked(), "deny");
+    let answer = world.answer(&slot.room);
     assert!(answer.starts_with("done: "), "{answer}");
-    assert!(!world.work().join("proof.txt").exists(), "{answer}");
+    assert!(!slot.dir.join("proof.txt").exists(), "{answer}");
 }
 
 #[test]
-fn real_opencode_with_accept_edits_runs_our_cli_and_nothing_else() {
-    runs_our_cli_and_nothing_else("opencode");
+fn real_opencode_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
+    uses_chatroom_and_asks_for_the_rest("opencode");
 }
 
 #[test]
-fn real_claude_code_with_accept_edits_runs_our_cli_and_nothing_else() {
-    runs_our_cli_and_nothing_else("claude");
+fn real_claude_code_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
+    uses_chatroom_and_asks_for_the_rest("claude");
 }
 
 /// Started by a person in a terminal, with the prompt by hand: tool and directory are remembered.

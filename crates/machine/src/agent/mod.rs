@@ -9,3 +9,5 @@ pub mod host;
 mod output_log;
 pub mod process;
 pub mod run_dir;
+mod session;
+pub mod transcript;

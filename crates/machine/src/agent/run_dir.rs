@@ -272,6 +272,12 @@ impl RunDir {
         self.path.join("output.1.log")
     }
 
+    /// The socket on which the host of a live session listens.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.path.join("host.sock")
+    }
+
     /// What the host itself has to say when it fails.
     #[must_use]
     pub fn host_log(&self) -> PathBuf {
@@ -401,6 +407,20 @@ impl RunDir {
     /// It cannot be written.
     pub fn put_reported(&self) -> io::Result<()> {
         self.put("reported", &true)
+    }
+
+    /// Notes that the server has the whole transcript.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put_told(&self) -> io::Result<()> {
+        self.put("told", &true)
+    }
+
+    /// Whether the server has the whole transcript.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.path.join("told").exists()
     }
 
     /// Reads everything that the directory tells. A file that does not read counts as not there: it was cut off by a

@@ -1,6 +1,6 @@
 //! The daemon seen from other processes: start it in the background, ask how it is, stop it.
 //!
-//! A stop is a signal to exactly the process that holds the lock (SIGTERM ends the agents, SIGUSR1 leaves them); it is done
+//! A stop is a signal to exactly the process that holds the lock (SIGINT ends the agents, SIGUSR1 leaves them); it is done
 //! when the lock is free. A start is done when the daemon says so over the pipe that it got as its standard output.
 
 use super::StopMode;
@@ -216,7 +216,8 @@ pub fn stop(home: &Home, mode: StopMode) -> Result<bool, ControlError> {
         return Err(ControlError::InsideUp { pid });
     }
     let signal = match mode {
-        StopMode::EndAgents => Signal::TERM,
+        StopMode::EndAgents => Signal::INT,
+        StopMode::ShutDown => Signal::TERM,
         StopMode::KeepAgents => Signal::USR1,
     };
     if by.process.signal_exact(signal).map_err(stopped)? == Signalled::Gone {

@@ -2,6 +2,7 @@
 
 use super::detection;
 use super::failpoint;
+use super::hosts::Hosts;
 use super::journal::{Intent, Journal, Record, StartSummary};
 use super::local;
 use super::lock::DaemonLock;
@@ -100,6 +101,7 @@ pub(super) async fn run(
         renew: Notify::new(),
         beat: Notify::new(),
     });
+    let hosts = Hosts::new(home.clone(), machine_id.clone(), Arc::clone(&sessions), tasks.clone());
     let runs = Arc::new(Runs {
         home: home.clone(),
         server: server.clone(),
@@ -128,6 +130,7 @@ pub(super) async fn run(
         events,
         tasks: tasks.clone(),
     };
+    hosts.begin();
     for agent in adopted {
         if let Some(run) = RunDir::of(&home.agents_dir(), &agent) {
             runs.watch(&agent, &run);
@@ -172,7 +175,7 @@ pub(super) async fn run(
     let (living, known_living) = watch::channel(supervisor.living());
     tasks.spawn(tell_state(home.clone(), state, connection.subscribe(), known_living));
 
-    let actor = Actor { supervisor, hands, inventory, living, connection };
+    let actor = Actor { hosts, supervisor, hands, inventory, living, connection };
     let result = actor.run(incoming, shutdown, failure).await;
     tasks.end();
     drop((sessions, runs));
@@ -239,6 +242,7 @@ async fn begin(home: &Home, options: &Options) -> Result<Begun, DaemonError> {
 
 /// The one loop that the supervisor lives in.
 struct Actor {
+    hosts: Arc<Hosts>,
     supervisor: Supervisor,
     hands: Hands,
     inventory: watch::Sender<Vec<AgentReport>>,
@@ -267,7 +271,7 @@ impl Actor {
                 mode = wish(&mut asked, wished) => {
                     wished = Some(mode);
                     self.connection.send_replace(Connection::Stopping);
-                    let span = if mode == StopMode::EndAgents { END_LIMIT } else { KEEP_LIMIT };
+                    let span = if mode.ends_agents() { END_LIMIT } else { KEEP_LIMIT };
                     tracing::info!(agents = self.supervisor.living().len(), "stopping");
                     limit = Some(Instant::now() + span);
                     Event::StopRequested(mode)
@@ -297,6 +301,11 @@ impl Actor {
 
     /// Lets the supervisor decide, and begins what it decided. False: the daemon is superseded.
     fn take_in(&mut self, event: Event) -> bool {
+        if let Event::AgentStarted { agent, .. } = &event
+            && let Some(run) = RunDir::of(&self.hands.home.agents_dir(), agent)
+        {
+            self.hosts.attend(agent, &run);
+        }
         let effects = self.supervisor.handle(event, self.hands.clock.now());
         let living = self.supervisor.living();
         self.living.send_if_modified(|now| {
@@ -333,7 +342,7 @@ impl Hands {
             | Effect::Look { command, .. }
             | Effect::WriteOutcome { command, .. }
             | Effect::SendOutcome { command, .. } => Some(Event::Broke { command: command.clone() }),
-            Effect::Stop(agent) => Some(Event::StopFailed {
+            Effect::Stop { agent, .. } => Some(Event::StopFailed {
                 agent: agent.clone(),
                 reason: "the daemon failed while it stopped it".to_owned(),
             }),
@@ -382,7 +391,7 @@ impl Hands {
                 let result = self.runs.look(look).await;
                 self.tell(Event::Looked { command, result }).await;
             }
-            Effect::Stop(agent) => self.runs.stop(agent).await,
+            Effect::Stop { agent, why } => self.runs.stop(agent, why).await,
             Effect::WriteOutcome { command, ack } => {
                 if let Err(error) = self.write(Record::Outcome { command_id: command.clone(), ack }).await {
                     tracing::error!(command.id = %command, error, "the end of a command cannot be written down");

@@ -7,6 +7,7 @@
 
 use super::session::{Session, Sessions};
 use crate::home::Home;
+use crate::socket_path::with_address;
 use crate::tools::Detection;
 use crate::waiter::{self, Notice, UNKNOWN_TOOL, Waited, Waiter};
 use crate::{Secret, ServerUrl};
@@ -16,14 +17,11 @@ use chatroom_protocol::id::MachineId;
 use chatroom_protocol::local::{ByHand, DaemonWord, VERSION, WaitRequest, WaiterWord};
 use chatroom_protocol::task::Delivery;
 use chatroom_protocol::tool::ToolStatus;
-use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
 use std::fs;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +42,6 @@ const ASK: Duration = Duration::from_secs(5);
 const NO_SESSION: Duration = Duration::from_secs(3);
 /// Pause before a join that found no server is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// The longest path that every system takes as the address of a socket.
-const MAX_PATH: usize = 100;
 
 /// What waits are served with.
 #[derive(Debug)]
@@ -277,21 +273,6 @@ impl Desk {
 /// Whether the process at the other end is this user's.
 fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
-}
-
-/// Uses a path as the address of a socket, also when it is too long for one.
-fn with_address<T>(path: &Path, with: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
-    if path.as_os_str().len() <= MAX_PATH {
-        return with(path);
-    }
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(io::Error::from(io::ErrorKind::InvalidInput));
-    };
-    if !cfg!(target_os = "linux") {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path is too long for a socket"));
-    }
-    let directory = rustix::fs::open(directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    with(&Path::new(&format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name))
 }
 
 /// The pause before another try, unless the process is gone.

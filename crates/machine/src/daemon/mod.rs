@@ -8,10 +8,12 @@ pub mod control;
 mod detection;
 mod driver;
 pub mod failpoint;
+mod hosts;
 pub mod journal;
 pub mod local;
 pub mod lock;
 mod runs;
+pub mod service;
 mod session;
 pub mod state;
 mod steady;
@@ -36,8 +38,18 @@ use tokio_util::task::AbortOnDropHandle;
 pub enum StopMode {
     /// They are stopped too.
     EndAgents,
+    /// They are stopped too, because the machine shuts down: they are started again when it is back.
+    ShutDown,
     /// They go on and are found again by the next daemon.
     KeepAgents,
+}
+
+impl StopMode {
+    /// Whether the agents end with the daemon.
+    #[must_use]
+    pub const fn ends_agents(self) -> bool {
+        matches!(self, Self::EndAgents | Self::ShutDown)
+    }
 }
 
 /// Asks a daemon to stop. Clones ask the same daemon.
@@ -56,7 +68,7 @@ impl Shutdown {
     /// Asks for a stop. Asked to keep the agents while it ends them, the daemon leaves those that still live and goes.
     pub fn request(&self, mode: StopMode) {
         self.mode.send_if_modified(|now| match now {
-            None | Some(StopMode::EndAgents) if *now != Some(mode) => {
+            None | Some(StopMode::EndAgents | StopMode::ShutDown) if *now != Some(mode) => {
                 *now = Some(mode);
                 true
             }
@@ -156,8 +168,8 @@ pub async fn run(
     driver::run(home, options, shutdown, connection).await
 }
 
-/// Runs the daemon as a process of its own: SIGTERM and SIGINT stop it and its agents, SIGHUP and SIGUSR1 leave the
-/// agents. With `announcer` it reports to whoever started it in the background.
+/// Runs the daemon as a process of its own: SIGINT stops it and its agents, SIGTERM too, as a machine that shuts down does;
+/// SIGHUP and SIGUSR1 leave the agents. With `announcer` it reports to whoever started it in the background.
 ///
 /// # Errors
 /// As [`run`].
@@ -199,7 +211,7 @@ fn obey_signals(shutdown: Shutdown) -> std::io::Result<impl Future<Output = ()>>
         let ([term, int], [hup, usr1]) = (&mut end, &mut keep);
         loop {
             let mode = tokio::select! {
-                _ = term.recv() => StopMode::EndAgents,
+                _ = term.recv() => StopMode::ShutDown,
                 _ = int.recv() => StopMode::EndAgents,
                 _ = hup.recv() => StopMode::KeepAgents,
                 _ = usr1.recv() => StopMode::KeepAgents,

@@ -6,7 +6,7 @@
 
 use super::failpoint;
 use super::steady::SteadyClock;
-use super::supervisor::{AgentFate, Event, KnownAgent, Look, Slot, StartOutcome};
+use super::supervisor::{AgentFate, Event, KnownAgent, Look, Slot, StartOutcome, StopReason};
 use super::tasks::Tasks;
 use crate::agent::driver::{self, Request};
 use crate::agent::environment::{Surroundings, agent_environment};
@@ -70,6 +70,7 @@ pub(super) struct Runs {
     pub(super) detect_again: Arc<Notify>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tasks: Tasks,
+
     /// Agents whose end somebody waits for.
     pub(super) watched: Mutex<HashSet<AgentId>>,
 }
@@ -258,7 +259,7 @@ impl Runs {
         if !matches!(outcome, StartOutcome::Started { .. }) {
             if run.facts().refusal().is_none() {
                 // A host that tells nothing must not start its tool later.
-                let _ = self.try_stop(agent, run).await;
+                let _ = self.try_stop(agent, run, StopReason::Wanted).await;
             }
             return Ok(outcome);
         }
@@ -377,22 +378,24 @@ impl Runs {
         }
     }
 
-    /// Stops an agent. Its end is told by whoever watches it.
-    pub(super) async fn stop(self: &Arc<Self>, agent: AgentId) {
+    /// Stops an agent. Its end is told by whoever watches it. `why` tells whether it is wanted again when the machine is back.
+    pub(super) async fn stop(self: &Arc<Self>, agent: AgentId, why: StopReason) {
         let Some(run) = RunDir::of(&self.home.agents_dir(), &agent) else { return };
-        if let Err(reason) = self.try_stop(&agent, &run).await {
+        if let Err(reason) = self.try_stop(&agent, &run, why).await {
             self.tell(Event::StopFailed { agent, reason }).await;
         }
     }
 
-    async fn try_stop(self: &Arc<Self>, agent: &AgentId, run: &RunDir) -> Result<(), String> {
+    async fn try_stop(self: &Arc<Self>, agent: &AgentId, run: &RunDir, reason: StopReason) -> Result<(), String> {
         let why = Refused { code: FailureCode::Cancelled, message: "it was stopped before it had begun".to_owned() };
         // Nobody has begun to start it, and now nobody can.
         if run.fence(&self.daemon, &why).map_err(|error| error.to_string())? {
             self.tell(Event::AgentEnded { agent: agent.clone(), end: None }).await;
             return Ok(());
         }
-        run.put_stop_wanted().map_err(|error| error.to_string())?;
+        if reason == StopReason::Wanted {
+            run.put_stop_wanted().map_err(|error| error.to_string())?;
+        }
         let facts = run.facts();
         let Some(host) = facts.host() else {
             self.watch(agent, run);
@@ -496,7 +499,7 @@ pub(super) fn discard_old(home: &Home, now: UnixMs) {
     }
 }
 
-fn directories(home: &Home) -> impl Iterator<Item = (AgentId, RunDir)> {
+pub(super) fn directories(home: &Home) -> impl Iterator<Item = (AgentId, RunDir)> {
     let agents = home.agents_dir();
     let entries = std::fs::read_dir(&agents).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {

@@ -10,7 +10,7 @@ functions! {
     /// Makes this waiter the one of its role; an older one is superseded at once. Idempotent by waiter id.
     Join(JoinArgs) -> Joined = "participants.join", Mutation, [USER AGENT];
     /// Lists who waits for work in a room.
-    List(ChatroomArgs) -> Vec<Participant> = "participants.list", Query, [USER];
+    List(ChatroomArgs) -> Vec<Participant> = "participants.list", Query, [USER AGENT];
 }
 
 /// Arguments of `participants.join`.

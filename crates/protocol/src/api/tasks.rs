@@ -2,7 +2,7 @@
 
 use super::Empty;
 use super::messages::AttachedArtifact;
-use crate::id::{ChatroomId, MessageId, TaskId, WaiterId};
+use crate::id::{AgentId, ChatroomId, MachineId, MessageId, TaskId, WaiterId};
 use crate::task::{Delivery, NextTask, Task, TaskState, TaskWrite};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,8 @@ functions! {
     List(ListArgs) -> Vec<Task> = "tasks.list", Query, [USER AGENT];
     /// What a waiter is to do now. Its subscription is what "waiting" means. A machine asks for the waiters that joined on it.
     GetNextTask(WaiterArgs) -> NextTask = "tasks.getNextTask", Query, [USER MACHINE AGENT];
+    /// The task that an agent of the calling machine holds, as a delivery into its session is followed.
+    GetHeld(HeldArgs) -> HeldTask = "tasks.getHeld", Query, [MACHINE];
     /// Takes a task for a waiter under a new delivery number; the same waiter again gets the same hand-over.
     Claim(ClaimArgs) -> ClaimOutcome = "tasks.claim", Mutation, [USER AGENT];
     /// Gives an unconfirmed hand-over back to the queue (the waiter could not print it).
@@ -54,6 +56,29 @@ pub struct WaiterArgs {
     pub role: String,
     /// The waiting process.
     pub waiter_id: WaiterId,
+}
+
+/// Arguments of `tasks.getHeld`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldArgs {
+    /// The machine.
+    pub machine_id: MachineId,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its room.
+    pub chatroom_id: ChatroomId,
+}
+
+/// Answer of `tasks.getHeld`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldTask {
+    /// The task; none when the agent holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// The number of its hand-over; zero without a task.
+    pub delivery: i64,
 }
 
 /// Arguments of `tasks.claim`.

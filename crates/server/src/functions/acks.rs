@@ -7,9 +7,9 @@ use crate::prompt;
 use crate::registry::{MutationCx, Registry};
 use crate::store::commands::{self, Guard};
 use crate::store::credentials::{self, Holder, NewCredential};
-use crate::store::{agents, chatrooms, machines};
+use crate::store::{Tx, agents, chatrooms, desired, machines};
 use chatroom_protocol::Refusal;
-use chatroom_protocol::agent::{AgentExit, AgentState};
+use chatroom_protocol::agent::{Agent, AgentExit, AgentState};
 use chatroom_protocol::api::machines::{AckCommand, AckCommandArgs};
 use chatroom_protocol::command::{
     Ack, AckOutcome, CommandFailure, CommandRequest, CommandResult, CommandStatus, FailureCode, StartOrder, WorkOrder,
@@ -124,7 +124,8 @@ async fn make_start(
     let room = chatrooms::find(&mut cx.tx, &row.user_id, &agent.chatroom_id).await?;
     let Some(room) = room.filter(|room| room.archived_at.is_none()) else { return Ok(Err(gone("its room"))) };
     let Some(role) = room.team.role(&agent.role) else { return Ok(Err(gone("its role"))) };
-    let prompt = prompt::init(&prompt::Subject { room: &room, role, cli: &machine.facts.cli_path });
+    let prompt = prompt::live(&prompt::Subject { room: &room, role, cli: &machine.facts.cli_path });
+    let resume = resume_of(&mut cx.tx, row, &agent).await?;
     agents::set_prompt_version(&mut cx.tx, &agent.agent_id, prompt::VERSION).await?;
     credentials::revoke_of_agent(&mut cx.tx, &agent.agent_id, cx.now).await?;
     let new = NewCredential {
@@ -143,11 +144,28 @@ async fn make_start(
         model: agent.model,
         working_dir: agent.working_dir,
         permission_mode: agent.permission_mode,
-        resume: None,
+        resume,
         prompt,
         prompt_version: prompt::VERSION.to_owned(),
         credential,
     }))
+}
+
+/// The session that the agent takes up again: that of the agent that it takes the place of, else the last one of its role; only
+/// of the same tool in the same directory of the same machine.
+async fn resume_of(tx: &mut Tx, row: &commands::Row, agent: &Agent) -> Result<Option<String>> {
+    if let Some(id) = &row.stop_agent_id
+        && let Some(agents::Row { agent: old, .. }) = agents::find(tx, &row.user_id, id).await?
+        && old.session.session_id.is_some()
+        && (&old.machine_id, &old.tool, &old.working_dir) == (&agent.machine_id, &agent.tool, &agent.working_dir)
+    {
+        return Ok(old.session.session_id);
+    }
+    let last = desired::find(tx, &agent.chatroom_id, &agent.role).await?.and_then(|row| row.resume);
+    let last = last.filter(|last| {
+        (&last.machine_id, &last.tool, &last.working_dir) == (&agent.machine_id, &agent.tool, &agent.working_dir)
+    });
+    Ok(last.map(|last| last.session_id))
 }
 
 async fn complete(cx: &mut MutationCx, row: &commands::Row, epoch: i64, result: CommandResult) -> Result<AckOutcome> {
@@ -196,7 +214,9 @@ fn check_result(row: &commands::Row, result: &CommandResult) -> Result<()> {
         (CommandRequest::StopAgent(_), CommandResult::Stopped { agent_id, .. }) => stops == Some(agent_id),
         (CommandRequest::StopAgent(_), CommandResult::NotRunning)
         | (CommandRequest::Ping(_), CommandResult::Pong)
-        | (CommandRequest::Status(_), CommandResult::Status(_)) => true,
+        | (CommandRequest::Status(_), CommandResult::Status(_))
+        | (CommandRequest::ListModels(_), CommandResult::Models(_))
+        | (CommandRequest::CheckDir(_), CommandResult::DirIsUsable { .. }) => true,
         _ => false,
     };
     // What was completed when it was sent keeps its result, whatever that is.

@@ -1,19 +1,22 @@
 //! `chatrooms.*`: rooms, and the two questions that every function of a room asks first: whose it is, and which role is meant.
 
+use super::lifecycle::{Slot, want_stopped};
+use super::starts::start_for_task;
 use super::{teams, text};
 use crate::caller::Caller;
 use crate::fail::{Result, refuse};
 use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
-use crate::store::{Tx, agents, chatrooms, participants, tasks};
+use crate::store::{Tx, agents, chatrooms, desired, participants, tasks};
+use chatroom_protocol::agent::DesiredBy;
 use chatroom_protocol::api::chatrooms::{
     Archive, Create, CreateArgs, Get, List, RemovedRoleTasks, TeamUpdated, UpdateTeam, UpdateTeamArgs,
 };
 use chatroom_protocol::api::machines::ChatroomArgs;
 use chatroom_protocol::id::ChatroomId;
 use chatroom_protocol::room::{Chatroom, Team, TeamRole};
-use chatroom_protocol::{ErrorCode, Refusal};
+use chatroom_protocol::{ErrorCode, Refusal, UnixMs};
 
 /// Rooms of one user that are not archived.
 pub const MAX_ROOMS: i64 = 1000;
@@ -99,6 +102,7 @@ async fn archive(cx: &mut MutationCx, args: ChatroomArgs) -> Result<Chatroom> {
     find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     // Archived already is as good as archived now.
     chatrooms::archive(&mut cx.tx, cx.caller.user_id()?, &args.chatroom_id, cx.now).await?;
+    desired::stop_of_room(&mut cx.tx, &args.chatroom_id, cx.now).await?;
     find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await
 }
 
@@ -124,16 +128,33 @@ async fn update_team(cx: &mut MutationCx, args: UpdateTeamArgs) -> Result<TeamUp
         if participants::supersede(&mut cx.tx, id, role, cx.now).await? {
             superseded_waiters.push(role.clone());
         }
+        unwant(&mut cx.tx, &room, role, cx.now).await?;
     }
     chatrooms::set_team(&mut cx.tx, &user_id, &room.chatroom_id, &team).await?;
+    let chatroom = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
+    if !moved_tasks.is_empty() {
+        start_for_task(&mut cx.tx, &user_id, &chatroom, &team.entry_role, cx.now).await?;
+    }
     Ok(TeamUpdated {
-        chatroom: find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?,
+        chatroom,
         removed_roles: removed,
         added_roles: added,
         moved_tasks,
         cancelled_tasks,
         superseded_waiters,
     })
+}
+
+/// No agent is wanted any more in a role that is removed.
+async fn unwant(tx: &mut Tx, room: &Chatroom, role: &str, now: UnixMs) -> Result<()> {
+    if let Some(row) = desired::find(tx, &room.chatroom_id, role).await?
+        && row.desired.running
+    {
+        let slot =
+            Slot { user_id: &row.user_id, chatroom_id: &row.chatroom_id, role, machine_id: &row.desired.machine_id };
+        want_stopped(tx, slot, DesiredBy::Server, now).await?;
+    }
+    Ok(())
 }
 
 /// The roles of one team that another does not have.

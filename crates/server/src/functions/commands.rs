@@ -1,37 +1,33 @@
 //! `machines.sendCommand`, `.listCommands`, `.getCommand`, `.cancelCommand`: what an owner asks of a machine, and what became of it.
 //!
-//! A start makes its agent (which holds the role from then on) and its command in one transaction, so a role never has two.
+//! A start makes its agent (which holds the role from then on) and its command in one transaction, so a role never has two. In the
+//! same transaction it is written down what is wanted from now on.
 
 use super::chatrooms::{find_own, find_role};
+use super::lifecycle::{self, Slot};
 use super::machines::own_machines;
 use super::outcome::{By, fail_command};
+use super::starts::{self, PENDING, Standing, insert_command, new_command, standing};
 use crate::fail::Result;
 use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
-use crate::secret;
 use crate::store::commands::{self, Guard};
-use crate::store::{agent_configs, agents, machines};
-use chatroom_protocol::agent::{Agent, AgentSession, AgentState};
+use crate::store::{agents, machines};
+use chatroom_protocol::agent::{AgentState, DesiredBy};
 use chatroom_protocol::api::machines::{
     CancelCommand, CommandArgs, GetCommand, ListCommands, ListCommandsArgs, SendCommand, SendCommandArgs,
 };
 use chatroom_protocol::command::{
     Command, CommandFailure, CommandRequest, CommandResult, CommandStatus, FailureCode, RoleSlot,
 };
-use chatroom_protocol::id::{AgentId, MachineId};
-use chatroom_protocol::machine::AgentConfig;
+use chatroom_protocol::id::AgentId;
 use chatroom_protocol::room::Chatroom;
-use chatroom_protocol::tool::{PermissionMode, ToolStatus};
 use chatroom_protocol::{ErrorCode, Refusal};
 
-/// How many commands may wait for a machine at once.
-const PENDING: i64 = 1000;
 /// The shortest deadline: one second.
 const SHORTEST_MS: i64 = 1000;
 /// The longest deadline: seven days.
 const LONGEST_MS: i64 = 7 * 24 * 60 * 60_000;
-/// Tools whose driver runs one shot at a time and has nobody to ask for a permission.
-const ONE_SHOT: [&str; 3] = ["opencode", "claude", "cursor"];
 
 /// Lists this module's functions.
 pub fn register(registry: &mut Registry) {
@@ -52,7 +48,7 @@ async fn send(cx: &mut MutationCx, args: SendCommandArgs) -> Result<Command> {
     if !(SHORTEST_MS..=LONGEST_MS).contains(&deadline_ms) {
         return Err(Refusal::bad_request(format!("deadlineMs is between {SHORTEST_MS} and {LONGEST_MS}")).into());
     }
-    let mut row = new_command(cx, &machine, args.request, deadline_ms);
+    let mut row = new_command(&machine, args.request, deadline_ms, cx.now);
     match row.command.request.clone() {
         CommandRequest::StartAgent(start) => {
             let slot = RoleSlot { chatroom_id: start.chatroom_id, role: start.role };
@@ -69,25 +65,8 @@ async fn send(cx: &mut MutationCx, args: SendCommandArgs) -> Result<Command> {
     Ok(row.command)
 }
 
-fn new_command(cx: &MutationCx, machine: &machines::Row, request: CommandRequest, deadline_ms: i64) -> commands::Row {
-    commands::Row {
-        command: Command {
-            command_id: secret::new_id(),
-            machine_id: machine.id.clone(),
-            request,
-            status: CommandStatus::Pending,
-            created_at: cx.now,
-            expires_at: cx.now + deadline_ms,
-        },
-        user_id: machine.user_id.clone(),
-        agent_id: None,
-        stop_agent_id: None,
-        claimed_epoch: None,
-    }
-}
-
 async fn enqueue(cx: &mut MutationCx, row: &commands::Row) -> Result<()> {
-    let Command { command_id, machine_id, request, status, .. } = &row.command;
+    let Command { machine_id, status, .. } = &row.command;
     if !status.is_terminal() && commands::count_pending(&mut cx.tx, machine_id).await? >= PENDING {
         return Err(Refusal::new(
             ErrorCode::LimitReached,
@@ -96,35 +75,10 @@ async fn enqueue(cx: &mut MutationCx, row: &commands::Row) -> Result<()> {
         .hint("cancel some of them, or wait until the machine is connected again")
         .into());
     }
-    commands::insert(&mut cx.tx, row).await?;
     let by = By::caller(cx, "machines.sendCommand");
-    by.note(&mut cx.tx, &row.user_id, command_id.as_str(), request.kind(), cx.now).await?;
+    insert_command(&mut cx.tx, row, &by, cx.now).await?;
     cx.app.deadline_set.notify_one();
-    tracing::info!(command.id = %command_id, machine.id = %machine_id, kind = request.kind(), "a command was sent");
     Ok(())
-}
-
-/// How a role stands to a start on a machine.
-#[derive(Debug, PartialEq, Eq)]
-enum Slot<'a> {
-    /// Nobody is in the way.
-    Free,
-    /// The role's agent is on this machine.
-    Here(&'a agents::Row),
-    /// The role's agent is on another machine, and holds the role there.
-    Elsewhere(&'a agents::Row),
-    /// The role's agent is being stopped on another machine.
-    LeavingElsewhere(&'a agents::Row),
-}
-
-/// Looks at the agents of a role as [`agents::list_of_role`] gives them.
-fn slot<'a>(of_role: &'a [agents::Row], here: &MachineId) -> Slot<'a> {
-    let is_here = |row: &&agents::Row| row.agent.machine_id == *here;
-    let holds = |row: &&agents::Row| !matches!(row.agent.state, AgentState::Stopping { .. });
-    if let Some(holder) = of_role.iter().find(holds) {
-        return if is_here(&holder) { Slot::Here(holder) } else { Slot::Elsewhere(holder) };
-    }
-    of_role.iter().find(|row| !is_here(row)).map_or(Slot::Free, Slot::LeavingElsewhere)
 }
 
 async fn send_start(
@@ -137,20 +91,22 @@ async fn send_start(
     let (room, role) = open_role(cx, of).await?;
     loop {
         let of_role = agents::list_of_role(&mut cx.tx, &room.chatroom_id, &role).await?;
-        match slot(&of_role, &machine.id) {
-            Slot::Here(agent) => {
-                let result = CommandResult::AlreadyRunning { agent_id: agent.agent.agent_id.clone() };
+        match standing(&of_role, &machine.id) {
+            Standing::Here(agent) => {
+                let agent_id = agent.agent.agent_id.clone();
+                want_running(cx, machine, &room, &role, &agent_id).await?;
+                let result = CommandResult::AlreadyRunning { agent_id };
                 row.command.status = CommandStatus::Completed { finished_at: cx.now, result };
                 return Ok(());
             }
-            Slot::Elsewhere(agent) if take_over => take_from_elsewhere(cx, agent).await?,
-            Slot::Elsewhere(agent) | Slot::LeavingElsewhere(agent) if !take_over => {
+            Standing::Elsewhere(agent) if take_over => take_from_elsewhere(cx, agent).await?,
+            Standing::Elsewhere(agent) | Standing::LeavingElsewhere(agent) if !take_over => {
                 return Err(role_taken(cx, agent).await?.into());
             }
-            Slot::Free | Slot::Elsewhere(_) | Slot::LeavingElsewhere(_) => break,
+            Standing::Free | Standing::Elsewhere(_) | Standing::LeavingElsewhere(_) => break,
         }
     }
-    make_agent(cx, machine, row, &room, role).await
+    make_agent(cx, machine, row, &room, &role).await
 }
 
 async fn send_restart(
@@ -162,18 +118,23 @@ async fn send_restart(
     let (room, role) = open_role(cx, of).await?;
     while row.stop_agent_id.is_none() {
         let of_role = agents::list_of_role(&mut cx.tx, &room.chatroom_id, &role).await?;
-        match slot(&of_role, &machine.id) {
-            Slot::Here(agent) => row.stop_agent_id = begin_stop(cx, agent).await?,
-            Slot::Elsewhere(agent) | Slot::LeavingElsewhere(agent) => return Err(role_taken(cx, agent).await?.into()),
-            Slot::Free => break,
+        match standing(&of_role, &machine.id) {
+            Standing::Here(agent) => row.stop_agent_id = begin_stop(cx, agent).await?,
+            Standing::Elsewhere(agent) | Standing::LeavingElsewhere(agent) => {
+                return Err(role_taken(cx, agent).await?.into());
+            }
+            Standing::Free => break,
         }
     }
-    make_agent(cx, machine, row, &room, role).await
+    make_agent(cx, machine, row, &room, &role).await
 }
 
 async fn send_stop(cx: &mut MutationCx, machine: &machines::Row, row: &mut commands::Row, of: &RoleSlot) -> Result<()> {
     let room = find_own(&mut cx.tx, &cx.caller, &of.chatroom_id).await?;
     let role = find_role(&room, &of.role)?.name.clone();
+    // Before anything happens: an end that comes in between is one that was wanted.
+    let slot = Slot { user_id: &machine.user_id, chatroom_id: &room.chatroom_id, role: &role, machine_id: &machine.id };
+    lifecycle::want_stopped(&mut cx.tx, slot, DesiredBy::Owner, cx.now).await?;
     while row.stop_agent_id.is_none() {
         let of_role = agents::list_of_role(&mut cx.tx, &room.chatroom_id, &role).await?;
         let Some(agent) = of_role.iter().find(|row| row.agent.machine_id == machine.id) else {
@@ -210,7 +171,7 @@ async fn take_from_elsewhere(cx: &mut MutationCx, agent: &agents::Row) -> Result
         .await?
         .ok_or_else(|| anyhow::anyhow!("the agent {stop_agent_id} runs on a machine that is not there"))?;
     let deadline_ms = request.default_deadline_ms();
-    let mut row = new_command(cx, &machine, request, deadline_ms);
+    let mut row = new_command(&machine, request, deadline_ms, cx.now);
     row.stop_agent_id = Some(stop_agent_id);
     enqueue(cx, &row).await
 }
@@ -234,72 +195,28 @@ async fn open_role(cx: &mut MutationCx, of: &RoleSlot) -> Result<(Chatroom, Stri
     Ok((room, role))
 }
 
-/// Makes the agent of a start: a copy of what its config says now, holding the role.
+/// Makes the agent of a start, which is wanted from now on.
 async fn make_agent(
     cx: &mut MutationCx,
     machine: &machines::Row,
     row: &mut commands::Row,
     room: &Chatroom,
-    role: String,
+    role: &str,
 ) -> Result<()> {
-    let config = agent_configs::find(&mut cx.tx, &machine.id, &room.chatroom_id, &role).await?.ok_or_else(|| {
-        Refusal::new(
-            ErrorCode::NoAgentConfig,
-            format!("nothing says yet which tool and directory the role {role} uses on {}", machine.name),
-        )
-        .hint("say it with `chatroom agent start --tool=NAME --dir=PATH`, or run `chatroom wait-for-task` there once")
-    })?;
-    check_tool(machine, &config)?;
-    check_permissions(&config)?;
-    let agent_id: AgentId = secret::new_id();
-    row.agent_id = Some(agent_id.clone());
-    let agent = Agent {
-        agent_id,
-        chatroom_id: config.chatroom_id,
-        role,
-        machine_id: config.machine_id,
-        tool: config.tool,
-        model: config.model,
-        working_dir: config.working_dir,
-        permission_mode: config.permission_mode,
-        session: AgentSession::default(),
-        command_id: row.command.command_id.clone(),
-        prompt_version: None,
-        state: AgentState::Starting { since: cx.now },
-        created_at: cx.now,
-        heard_at: None,
-    };
-    let agent = agents::Row { agent, user_id: machine.user_id.clone(), failure: None };
-    agents::insert(&mut cx.tx, &agent).await?;
-    Ok(())
+    let agent_id = starts::make_agent(&mut cx.tx, machine, row, room, role, cx.now).await??;
+    want_running(cx, machine, room, role, &agent_id).await
 }
 
-fn check_tool(machine: &machines::Row, config: &AgentConfig) -> Result<()> {
-    let report = machine.tool(&config.tool);
-    let (state, repair) = match report.map(|report| &report.status) {
-        Some(ToolStatus::Ok { .. } | ToolStatus::NotSignedIn { .. }) => return Ok(()),
-        Some(ToolStatus::Broken { reason, repair }) => (format!("does not run there: {reason}"), repair.as_str()),
-        Some(ToolStatus::Missing { repair }) => ("is not installed there".to_owned(), repair.as_str()),
-        None => ("was not found there".to_owned(), "chatroom machine detect"),
-    };
-    Err(Refusal::new(
-        ErrorCode::ToolNotAvailable,
-        format!("the tool {} is not available on {}: it {state}", config.tool, machine.name),
-    )
-    .hint(format!("run `{repair}` on that machine, or choose another tool"))
-    .into())
-}
-
-fn check_permissions(config: &AgentConfig) -> Result<()> {
-    if config.permission_mode == PermissionMode::Ask && ONE_SHOT.contains(&config.tool.as_str()) {
-        return Err(Refusal::new(
-            ErrorCode::PermissionModeUnsupported,
-            format!("{} is run one shot at a time and cannot ask for permissions", config.tool),
-        )
-        .hint("choose the permission mode accept-edits or full for this role")
-        .into());
-    }
-    Ok(())
+/// The owner wants the agent of a role to run on a machine.
+async fn want_running(
+    cx: &mut MutationCx,
+    machine: &machines::Row,
+    room: &Chatroom,
+    role: &str,
+    agent_id: &AgentId,
+) -> Result<()> {
+    let slot = Slot { user_id: &machine.user_id, chatroom_id: &room.chatroom_id, role, machine_id: &machine.id };
+    Ok(lifecycle::want_running(&mut cx.tx, slot, agent_id, DesiredBy::Owner, cx.now).await?)
 }
 
 async fn list(cx: &mut QueryCx, args: ListCommandsArgs) -> Result<Vec<Command>> {
@@ -339,6 +256,23 @@ async fn cancel(cx: &mut MutationCx, args: CommandArgs) -> Result<Command> {
     let by = By::caller(cx, "machines.cancelCommand");
     let failure = CommandFailure::new(FailureCode::Cancelled, "its owner cancelled it");
     fail_command(&mut cx.tx, &row, Guard::Pending, &failure, &by, cx.now).await?;
+    if matches!(row.command.request, CommandRequest::StopAgent(_)) {
+        want_again(cx, &row).await?;
+    }
     let row = commands::find(&mut cx.tx, &user_id, &args.command_id).await?;
     Ok(row.ok_or_else(|| Refusal::not_found("command"))?.command)
+}
+
+/// A stop was taken back: the agent that it was to end is wanted again, if it runs on.
+async fn want_again(cx: &mut MutationCx, row: &commands::Row) -> Result<()> {
+    let Some(id) = &row.stop_agent_id else { return Ok(()) };
+    let Some(agents::Row { agent, user_id, .. }) = agents::find(&mut cx.tx, &row.user_id, id).await? else {
+        return Ok(());
+    };
+    if !matches!(agent.state, AgentState::Starting { .. } | AgentState::Running { .. }) {
+        return Ok(());
+    }
+    let slot =
+        Slot { user_id: &user_id, chatroom_id: &agent.chatroom_id, role: &agent.role, machine_id: &agent.machine_id };
+    Ok(lifecycle::want_running(&mut cx.tx, slot, &agent.agent_id, DesiredBy::Owner, cx.now).await?)
 }

@@ -115,6 +115,8 @@ async fn read(cx: &mut QueryCx, args: ReadArgs) -> Result<RoleContext> {
         said: &said,
         earlier,
         artifacts: &open,
+        // A started agent gets its tasks said into its session.
+        live: agent_id.is_some(),
     });
     Ok(RoleContext {
         role: role.name.clone(),

@@ -3,6 +3,7 @@
 use super::chatrooms::{find_own, find_role};
 use super::daemon::own_machine;
 use super::outcome::{By, exit_agent, fail_command};
+use super::starts::check_model;
 use crate::caller::Caller;
 use crate::fail::Result;
 use crate::live::Topic;
@@ -11,7 +12,7 @@ use crate::store::agents::{self, Filter};
 use crate::store::commands::{self, Guard};
 use crate::store::credentials::{self, Holder, NewCredential};
 use crate::store::machines::{self, Facts};
-use crate::store::{agent_configs, daemon_sessions};
+use crate::store::{agent_configs, daemon_sessions, desired, models};
 use chatroom_protocol::agent::AgentExit;
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::machines::{
@@ -217,6 +218,10 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
     if before.as_ref() == Some(&config) {
         return Ok(config);
     }
+    if args.model.is_some() || args.tool.is_some() {
+        let known = models::find(&mut cx.tx, &machine.id, &config.tool).await?;
+        check_model(&machine, &config, known.as_ref().map(|(models, _)| models))?;
+    }
     let config = AgentConfig { updated_at: cx.now, ..config };
     agent_configs::upsert(&mut cx.tx, &config).await?;
     Ok(config)
@@ -262,6 +267,9 @@ fn apply(config: &mut AgentConfig, args: &UpdateAgentConfigArgs) {
     if let Some(mode) = args.permission_mode {
         config.permission_mode = mode;
     }
+    if let Some(start_on_task) = args.start_on_task {
+        config.start_on_task = start_on_task;
+    }
 }
 
 async fn list_machines(cx: &mut QueryCx) -> Result<Vec<Machine>> {
@@ -295,6 +303,8 @@ async fn get_agent_configs(cx: &mut QueryCx, args: ChatroomArgs) -> Result<Vec<M
     let configs = agent_configs::list(&mut cx.tx, &room.chatroom_id).await?;
     Ok(configs
         .into_iter()
+        // A team that was changed since may have lost the role.
+        .filter(|config| room.team.role(&config.role).is_some())
         .filter_map(|config| {
             let machine = machines.iter().find(|machine| machine.id == config.machine_id)?;
             Some(MachineAgentConfig {
@@ -326,6 +336,8 @@ async fn remove(cx: &mut MutationCx, args: MachineArgs) -> Result<Empty> {
     if !machines::remove(&mut cx.tx, &user_id, &id, cx.now).await? {
         return Err(Refusal::not_found("machine").into());
     }
+    // Before its agents end: none of them is to be started again.
+    desired::stop_of_machine(&mut cx.tx, &id, cx.now).await?;
     let by = By::caller(cx, "machines.remove");
     credentials::revoke_of_machine(&mut cx.tx, &id, true, cx.now).await?;
     let failure = CommandFailure::new(FailureCode::MachineRemoved, "its owner removed the machine");
@@ -337,6 +349,7 @@ async fn remove(cx: &mut MutationCx, args: MachineArgs) -> Result<Empty> {
     }
     agent_configs::delete_of_machine(&mut cx.tx, &id).await?;
     daemon_sessions::delete_of_machine(&mut cx.tx, &id).await?;
+    models::delete_of_machine(&mut cx.tx, &id).await?;
     by.note(&mut cx.tx, &user_id, id.as_str(), "removed", cx.now).await?;
     Ok(Empty {})
 }

@@ -2,6 +2,7 @@
 
 use super::chatrooms::{find_own, find_role, refuse_archived};
 use super::participants::agent_of;
+use super::starts::start_for_task;
 use super::{artifacts, tasks as task_functions, text};
 use crate::caller::Caller;
 use crate::fail::Result;
@@ -141,6 +142,10 @@ pub(super) async fn post(cx: &mut MutationCx, room: &Chatroom, new: &Post<'_>) -
             content: new.content,
         };
         tasks::insert(&mut cx.tx, &task, cx.now).await?;
+        if room.archived_at.is_none() {
+            start_for_task(&mut cx.tx, &user_id, room, new.target, cx.now).await?;
+            cx.app.deadline_set.notify_one();
+        }
     }
     Ok(())
 }
@@ -208,6 +213,7 @@ async fn get_init_prompt(cx: &mut QueryCx, args: GetInitPromptArgs) -> Result<In
     let room = find_own(&mut cx.tx, &cx.caller, &args.chatroom_id).await?;
     let role = find_role(&room, &args.role)?;
     let cli = cli_path(&mut cx.tx, &cx.caller, args.machine_id.as_ref()).await?;
-    let prompt = prompt::init(&prompt::Subject { room: &room, role, cli: &cli });
+    let subject = prompt::Subject { room: &room, role, cli: &cli };
+    let prompt = if agent_of(&cx.caller).is_some() { prompt::live(&subject) } else { prompt::init(&subject) };
     Ok(InitPrompt { prompt, version: prompt::VERSION.to_owned() })
 }

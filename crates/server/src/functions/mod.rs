@@ -12,17 +12,23 @@ pub mod chatrooms;
 pub mod commands;
 pub mod contexts;
 pub mod daemon;
+pub mod inputs;
 pub mod machines;
 pub mod messages;
 pub mod participants;
+pub mod permissions;
+pub mod roles;
 pub mod tasks;
 pub mod teams;
 pub mod text;
+pub mod transcripts;
 pub mod users;
 
 mod author;
+mod lifecycle;
 pub(crate) mod outcome;
 mod settle;
+pub(crate) mod starts;
 
 use crate::registry::Registry;
 
@@ -46,10 +52,14 @@ const MODULES: &[fn(&mut Registry)] = &[
     commands::register,
     contexts::register,
     daemon::register,
+    inputs::register,
     machines::register,
     messages::register,
     participants::register,
+    permissions::register,
+    roles::register,
     tasks::register,
     teams::register,
+    transcripts::register,
     users::register,
 ];

@@ -1,12 +1,13 @@
-//! What follows when a command or an agent comes to its end: the one place where commands, agents, credentials and tasks are
-//! brought along together, in one transaction, whoever ended it (a daemon, its owner, a deadline).
+//! What follows when a command or an agent comes to its end: the one place where commands, agents, credentials, tasks and what is
+//! wanted are brought along together, in one transaction, whoever ended it (a daemon, its owner, a deadline).
 
+use super::lifecycle::{End, ended};
 use crate::store::audit::{self, Deed};
 use crate::store::commands::{self, Guard};
-use crate::store::{Result, Tx, agents, credentials, participants, tasks};
+use crate::store::{Result, Tx, agents, credentials, desired, inputs, models, participants, permissions, tasks};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, AgentState};
-use chatroom_protocol::command::{CommandFailure, CommandResult, CommandStatus, FailureCode};
+use chatroom_protocol::command::{CommandFailure, CommandRequest, CommandResult, CommandStatus, FailureCode};
 use chatroom_protocol::id::AgentId;
 
 /// Who ends it, for the audit.
@@ -65,12 +66,27 @@ pub(crate) async fn exit_agent(
     let applied = agents::set_exited(tx, id, exit, agent.is_outcome_unknown(), at).await?;
     if applied {
         let_go(tx, id, now).await?;
+        ended(tx, agent, End::Exited(exit), now).await?;
     }
     Ok(applied)
 }
 
 /// Records that an agent never ran. False when its end is recorded already.
-pub(crate) async fn fail_agent(tx: &mut Tx, id: &AgentId, failure: &CommandFailure, now: UnixMs) -> Result<bool> {
+pub(crate) async fn fail_agent(
+    tx: &mut Tx,
+    agent: &agents::Row,
+    failure: &CommandFailure,
+    now: UnixMs,
+) -> Result<bool> {
+    let applied = set_failed(tx, agent, failure, now).await?;
+    if applied {
+        not_started(tx, agent, failure, now).await?;
+    }
+    Ok(applied)
+}
+
+async fn set_failed(tx: &mut Tx, agent: &agents::Row, failure: &CommandFailure, now: UnixMs) -> Result<bool> {
+    let id = &agent.agent.agent_id;
     let applied = agents::set_failed(tx, id, failure, now).await?;
     if applied {
         let_go(tx, id, now).await?;
@@ -78,11 +94,21 @@ pub(crate) async fn fail_agent(tx: &mut Tx, id: &AgentId, failure: &CommandFailu
     Ok(applied)
 }
 
+/// Takes a start that did not come about into what is wanted.
+async fn not_started(tx: &mut Tx, agent: &agents::Row, failure: &CommandFailure, now: UnixMs) -> Result<()> {
+    let of = &agent.agent;
+    let desired = desired::find(tx, &of.chatroom_id, &of.role).await?;
+    let by_server = desired.is_some_and(|row| row.restart_id.as_ref() == Some(&of.command_id));
+    ended(tx, agent, End::Failed { failure, by_server }, now).await
+}
+
 /// What an agent held, it holds no more.
 async fn let_go(tx: &mut Tx, id: &AgentId, now: UnixMs) -> Result<()> {
     credentials::revoke_of_agent(tx, id, now).await?;
     tasks::release_of_agent(tx, id, now).await?;
     participants::clear_of_agent(tx, id, now).await?;
+    inputs::refuse_of_agent(tx, id, "the agent has ended", now).await?;
+    permissions::withdraw_of_agent(tx, id, now).await?;
     Ok(())
 }
 
@@ -100,13 +126,14 @@ pub(crate) async fn fail_command(
     if !commands::finish(tx, &row.command.command_id, guard, &end).await? {
         return Ok(false);
     }
+    let mut failed = None;
     if let Some(id) = &row.agent_id
         && let Some(agent) = agents::find(tx, &row.user_id, id).await?
     {
         // That nobody knows how the start ended says nothing of an agent that was heard to run.
         let heard = matches!(agent.agent.state, AgentState::Running { .. });
-        if !(heard && failure.code == FailureCode::OutcomeUnknown) {
-            fail_agent(tx, id, failure, now).await?;
+        if !(heard && failure.code == FailureCode::OutcomeUnknown) && set_failed(tx, &agent, failure, now).await? {
+            failed = Some(agent);
         }
     }
     if let Some(id) = &row.stop_agent_id {
@@ -116,6 +143,10 @@ pub(crate) async fn fail_command(
         } else {
             go_on(tx, row, id, now).await?;
         }
+    }
+    // Now that it is known whether a restart has left its old agent running.
+    if let Some(agent) = &failed {
+        not_started(tx, agent, failure, now).await?;
     }
     by.note(tx, &row.user_id, row.command.command_id.as_str(), &format!("failed: {:?}", failure.code), now).await?;
     Ok(true)
@@ -157,6 +188,9 @@ pub(crate) async fn complete_command(
     };
     if let Some(id) = &row.stop_agent_id {
         exit_by_id(tx, row, id, &stopped, now).await?;
+    }
+    if let (CommandRequest::ListModels(of), CommandResult::Models(list)) = (&row.command.request, result) {
+        models::upsert(tx, &row.command.machine_id, &of.tool, list, now).await?;
     }
     by.note(tx, &row.user_id, row.command.command_id.as_str(), "completed", now).await?;
     Ok(true)

@@ -148,7 +148,7 @@ pub(crate) async fn settle(
                 }
             }
             Verdict::Exit { exit, at } => drop(exit_agent(tx, &known.row, &exit, at, now).await?),
-            Verdict::Abandon => drop(fail_agent(tx, id, &abandoned(), now).await?),
+            Verdict::Abandon => drop(fail_agent(tx, &known.row, &abandoned(), now).await?),
             Verdict::Unwanted => drop(unwanted.insert(id.clone())),
         }
     }

@@ -5,8 +5,10 @@
 //! asked again answers what it answered first.
 
 use super::chatrooms::{find_own, find_role};
+use super::daemon::own_machine;
 use super::messages::{Post, cli_path, post};
 use super::participants::{agent_of, superseded};
+use super::starts::start_for_task;
 use super::{artifacts, contexts, text};
 use crate::app::App;
 use crate::caller::Caller;
@@ -23,8 +25,9 @@ use crate::store::participants::{self, Holding, Waiter};
 use crate::store::tasks::{self, Fence, Offer, Row};
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::tasks::{
-    Cancel, Claim, ClaimArgs, ClaimOutcome, Complete, Confirm, GetNextTask, GiveBack, HandedOff, Handoff, HandoffArgs,
-    List, ListArgs, Requeue, RoleArgs, Start, TaskArgs, TaskIdArgs, TaskWritten, WaiterArgs,
+    Cancel, Claim, ClaimArgs, ClaimOutcome, Complete, Confirm, GetHeld, GetNextTask, GiveBack, HandedOff, Handoff,
+    HandoffArgs, HeldArgs, HeldTask, List, ListArgs, Requeue, RoleArgs, Start, TaskArgs, TaskIdArgs, TaskWritten,
+    WaiterArgs,
 };
 use chatroom_protocol::id::{ChatroomId, MessageId, TaskId, WaiterId};
 use chatroom_protocol::room::{Chatroom, MessageKind, TeamRole, USER_ROLE};
@@ -49,6 +52,10 @@ pub fn register(registry: &mut Registry) {
         |_, args| vec![Topic::Tasks(args.chatroom_id.clone()), Topic::Chatroom(args.chatroom_id.clone())],
         |cx, args| Box::pin(get_next_task(cx, args)),
         WaiterPresence,
+    );
+    registry.query::<GetHeld>(
+        |_, args| vec![Topic::Tasks(args.chatroom_id.clone())],
+        |cx, args| Box::pin(get_held(cx, args)),
     );
     registry.mutation::<Claim>(|cx, args| Box::pin(claim(cx, args)));
     registry.mutation::<GiveBack>(|cx, args| Box::pin(give_back(cx, args)));
@@ -100,6 +107,21 @@ async fn get_next_task(cx: &mut QueryCx, args: WaiterArgs) -> Result<NextTask> {
     })
 }
 
+async fn get_held(cx: &mut QueryCx, args: HeldArgs) -> Result<HeldTask> {
+    let machine = own_machine(&mut cx.tx, &cx.caller, &args.machine_id).await?;
+    let agent = agents::find(&mut cx.tx, &machine.user_id, &args.agent_id).await?;
+    let agent = agent
+        .map(|row| row.agent)
+        .filter(|agent| agent.machine_id == machine.id && agent.chatroom_id == args.chatroom_id);
+    let agent = agent.ok_or_else(|| Refusal::not_found("agent"))?;
+    let held = tasks::find_held(&mut cx.tx, &agent.chatroom_id, &agent.role).await?;
+    let held = held.filter(|row| row.holder_agent.as_ref() == Some(&agent.agent_id));
+    Ok(held.map_or_else(HeldTask::default, |row| HeldTask {
+        task_id: Some(row.task.task_id),
+        delivery: row.task.delivery,
+    }))
+}
+
 async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
     if let Some(reason) = removed(&mut cx.tx, &cx.caller, &args.chatroom_id, &args.role).await? {
         return Ok(ClaimOutcome::Superseded { reason });
@@ -115,7 +137,7 @@ async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
         && row.task.state.is_held()
         && row.holder_waiter.as_ref() == Some(&args.waiter_id)
     {
-        return claimed(cx, &room, &role, row).await;
+        return claimed(cx, &room, &role, row, args.live).await;
     }
     if room.archived_at.is_some() {
         return Ok(ClaimOutcome::Gone);
@@ -129,7 +151,7 @@ async fn claim(cx: &mut MutationCx, args: ClaimArgs) -> Result<ClaimOutcome> {
     match tasks::claim(&mut cx.tx, &offered, &args.waiter_id, agent_id.as_ref(), cx.now).await? {
         Some(row) => {
             cx.app.deadline_set.notify_one();
-            claimed(cx, &room, &role, row).await
+            claimed(cx, &room, &role, row, args.live).await
         }
         None => Ok(ClaimOutcome::Gone),
     }
@@ -216,6 +238,11 @@ async fn handoff(cx: &mut MutationCx, args: HandoffArgs) -> Result<HandedOff> {
 async fn requeue(cx: &mut MutationCx, args: TaskIdArgs) -> Result<TaskWritten> {
     let user_id = cx.caller.user_id()?.clone();
     if let Some(row) = tasks::requeue(&mut cx.tx, &user_id, &args.task_id, cx.now).await? {
+        let room = find_own(&mut cx.tx, &cx.caller, &row.task.chatroom_id).await?;
+        if room.archived_at.is_none() {
+            start_for_task(&mut cx.tx, &user_id, &room, &row.task.role, cx.now).await?;
+            cx.app.deadline_set.notify_one();
+        }
         return Ok(applied(row));
     }
     owner_write_missed(cx, &args.task_id, TaskState::Pending).await
@@ -271,7 +298,7 @@ async fn find_waiter(
     }
 }
 
-async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row) -> Result<ClaimOutcome> {
+async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row, live: bool) -> Result<ClaimOutcome> {
     let waiter = participants::find(&mut cx.tx, &room.chatroom_id, &role.name).await?;
     let machine_id = waiter.and_then(|waiter| waiter.machine_id);
     let cli = match cli_path(&mut cx.tx, &cx.caller, machine_id.as_ref()).await {
@@ -286,15 +313,18 @@ async fn claimed(cx: &mut MutationCx, room: &Chatroom, role: &TeamRole, row: Row
     let message = messages::find(&mut cx.tx, id, &row.task.message_id).await?;
     let refs = message.map(|message| message.artifacts).unwrap_or_default();
     let attached = contexts::attached(&mut cx.tx, id, &refs).await?;
+    let subject = prompt::Subject { room, role, cli: &cli };
+    let reminder = live.then(|| prompt::reminder(&subject, &row.task));
     let brief = prompt::task_brief(&prompt::Brief {
-        subject: prompt::Subject { room, role, cli: &cli },
+        subject,
         task: &row.task,
         sequence: row.position,
         before: &before,
         context: context.as_ref(),
         attached: &attached,
+        live,
     });
-    Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief, reminder: None }) })
+    Ok(ClaimOutcome::Claimed { delivery: Box::new(Delivery { task: row.task, brief, reminder }) })
 }
 
 fn fence<'a>(

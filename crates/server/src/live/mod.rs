@@ -4,7 +4,7 @@
 
 pub mod postgres;
 
-use chatroom_protocol::id::{ChatroomId, CredentialId, MachineId, UserId};
+use chatroom_protocol::id::{AgentId, ChatroomId, CredentialId, MachineId, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +33,16 @@ pub enum Topic {
     Credentials(UserId),
     /// One credential: woken when it is revoked.
     Credential(CredentialId),
+    /// Agents that the server is to start by itself: one is due, or a machine is connected where one may be.
+    Restarts,
+    /// An agent's transcript: woken by every batch of events, so nothing but its pages depends on it.
+    Transcript(AgentId),
+    /// What was sent into an agent's session.
+    Inputs(AgentId),
+    /// What waits to be taken into the sessions of a machine's agents.
+    Inbox(MachineId),
+    /// A user's permission requests and rules.
+    Permissions(UserId),
 }
 
 /// Collects the topics that were woken since it was last asked.

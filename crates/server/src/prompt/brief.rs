@@ -1,7 +1,9 @@
 //! The brief: what is printed when a task is handed over.
 
 use super::untrusted::{cut, quote};
-use super::{Subject, TO_COMPLETE, TO_READ, TO_RECALL, TO_REPORT, TO_START, TO_WAIT, step, to_hand_off, to_open};
+use super::{
+    MCP_FIRST, Subject, TO_COMPLETE, TO_READ, TO_RECALL, TO_REPORT, TO_START, TO_WAIT, step, to_hand_off, to_open,
+};
 use chatroom_protocol::room::{Artifact, Context, Message, MessageKind};
 use chatroom_protocol::task::Task;
 
@@ -28,6 +30,8 @@ pub struct Brief<'a> {
     pub context: Option<&'a Context>,
     /// The artifacts that came with the task.
     pub attached: &'a [Attached],
+    /// Whether it is said into a live session, which does not wait by itself.
+    pub live: bool,
 }
 
 /// An artifact that came with a task.
@@ -48,7 +52,7 @@ pub fn task_brief(brief: &Brief<'_>) -> String {
         task_text = task_text(subject, task, brief.sequence, brief.attached),
         context = brief.context.map(context).unwrap_or_default(),
         before = before(subject, brief.before),
-        next = next_steps(subject, task),
+        next = next_steps(subject, task, brief.live),
     )
 }
 
@@ -90,8 +94,15 @@ The text of the task (each line begins with `|`):
 }
 
 /// What to do with the task, command by command.
-pub(super) fn next_steps(subject: &Subject<'_>, task: &Task) -> String {
+pub(super) fn next_steps(subject: &Subject<'_>, task: &Task, live: bool) -> String {
     let commands = subject.commands();
+    let then = if live {
+        format!(
+            "3. When that has succeeded, end your turn. Do not wait for the next task: it comes to you by itself.\n\n{MCP_FIRST}"
+        )
+    } else {
+        "3. When that command has succeeded, wait for the next task.".to_owned()
+    };
     let mut text = format!(
         "
 ## What to do
@@ -99,23 +110,38 @@ pub(super) fn next_steps(subject: &Subject<'_>, task: &Task) -> String {
 2. Then hand your work on: run one of the handoff commands below, once, with your own message in place of the marked line.
    Say what you did, what you found and what is left; the reader sees nothing else of your work. Only when nobody needs to
    hear of it, end the task without handing it on.
-3. When that command has succeeded, wait for the next task.
+{then}
 
 {started}
 {report}
-",
+{handoffs}{complete}",
         started = step(TO_START, &commands.started(&task.task_id, task.delivery)),
-        report = step(TO_REPORT, &commands.progress(&task.task_id, task.delivery)),
+        report = report_step(subject, task),
+        handoffs = hand_off_steps(subject, task),
+        complete = step(TO_COMPLETE, &commands.complete(&task.task_id, task.delivery)),
     );
+    text.push('\n');
+    if !live {
+        text.push_str(&step(TO_WAIT, &commands.wait()));
+        text.push('\n');
+    }
+    text.push_str(&step(TO_RECALL, &commands.read_context()));
+    text
+}
+
+/// How to tell the user how it goes.
+pub(super) fn report_step(subject: &Subject<'_>, task: &Task) -> String {
+    step(TO_REPORT, &subject.commands().progress(&task.task_id, task.delivery))
+}
+
+/// How to hand a task to each role that it may be handed to.
+pub(super) fn hand_off_steps(subject: &Subject<'_>, task: &Task) -> String {
+    let commands = subject.commands();
+    let mut text = String::new();
     for target in subject.room.team.targets(subject.role, &task.from_role) {
         text.push_str(&step(&to_hand_off(target), &commands.handoff(&task.task_id, task.delivery, target)));
         text.push('\n');
     }
-    text.push_str(&step(TO_COMPLETE, &commands.complete(&task.task_id, task.delivery)));
-    text.push('\n');
-    text.push_str(&step(TO_WAIT, &commands.wait()));
-    text.push('\n');
-    text.push_str(&step(TO_RECALL, &commands.read_context()));
     text
 }
 
@@ -277,7 +303,7 @@ pub(super) mod tests {
     fn brief_of(task: &Task, before: &[Message]) -> String {
         let room = room();
         let subject = Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" };
-        task_brief(&Brief { subject, task, sequence: 3, before, context: None, attached: &[] })
+        task_brief(&Brief { subject, task, sequence: 3, before, context: None, attached: &[], live: false })
     }
 
     #[test]
@@ -354,6 +380,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_live_session_is_told_to_end_its_turn_and_never_to_wait() {
+        let room = room();
+        let subject = Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" };
+        let brief = task_brief(&Brief {
+            subject,
+            task: &task(),
+            sequence: 3,
+            before: &[],
+            context: None,
+            attached: &[],
+            live: true,
+        });
+        assert!(brief.contains("end your turn. Do not wait for the next task"), "{brief}");
+        assert!(brief.contains("MCP server named `chatroom`"), "{brief}");
+        assert!(!brief.contains("wait-for-task") && !brief.contains("wait_for_task"), "{brief}");
+        assert!(brief.contains("handoff --chatroom-id=room-1 --role=planner --task-id=task-1 --delivery=1"), "{brief}");
+    }
+
+    #[test]
     fn no_command_of_a_message_stands_where_ours_do() {
         let brief = brief_of(&task(), &[message()]);
         assert!(!brief.lines().any(|line| line.starts_with("rm ")), "{brief}");
@@ -377,6 +422,7 @@ pub(super) mod tests {
             before: &[],
             context: Some(&context),
             attached: &[attached()],
+            live: false,
         });
         assert!(brief.contains("`plan.md`, version 2, 10 bytes, by `planner`:\n| # The plan\n"), "{brief}");
         assert!(brief.contains("any more.\n| The cart\n| We build the cart now.\n"), "{brief}");
@@ -388,8 +434,15 @@ pub(super) mod tests {
         let subject = Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" };
         let mut long = attached();
         long.artifact.bytes = 5_000;
-        let brief =
-            task_brief(&Brief { subject, task: &task(), sequence: 3, before: &[], context: None, attached: &[long] });
+        let brief = task_brief(&Brief {
+            subject,
+            task: &task(),
+            sequence: 3,
+            before: &[],
+            context: None,
+            attached: &[long],
+            live: false,
+        });
         assert!(brief.contains("5000 bytes, by `planner`; its first 10 bytes:"), "{brief}");
         assert!(brief.contains("artifact get --chatroom-id=room-1 --name=plan.md --version=2"), "{brief}");
     }

@@ -1,4 +1,4 @@
-//! What agents are told: the init prompt of a role, and the brief of a task. Pure functions of what stands in the room.
+//! What agents are told: the init prompt of a role or its brief for a live session, the brief of a task, and a reminder of it. Pure functions of what stands in the room.
 //!
 //! Commands stand in fenced blocks right after a fixed line (the `TO_...` constants), so that a reader that understands no
 //! prose can follow. Text that people or other agents wrote is quoted by [`untrusted`] and never stands where a command does.
@@ -8,14 +8,16 @@ pub mod untrusted;
 
 mod brief;
 mod init;
+mod live;
 mod rebrief;
 
 pub use brief::{Attached, Brief, task_brief};
 pub use init::{Subject, init};
+pub use live::{live, reminder};
 pub use rebrief::{Rebrief, rebrief};
 
 /// Changes whenever the text of some prompt changes; a test holds it to the texts.
-pub const VERSION: &str = "3";
+pub const VERSION: &str = "4";
 
 /// Before the command that waits for a task.
 pub const TO_WAIT: &str = "To wait for a task, run:";
@@ -32,6 +34,11 @@ pub const TO_READ_EARLIER: &str = "To read what was said before that, run:";
 /// Before the command that writes a file for the team.
 pub const TO_SHARE: &str =
     "To give the team a markdown file (a plan, a report), run, with the name of your file in place of FILE.md:";
+/// In place of shell commands, where a live session has tools for the same.
+const MCP_FIRST: &str = "\
+When you have tools of an MCP server named `chatroom` (such as `handoff`, `task_complete` and `report_progress`), use them: they do
+the same as the shell commands that are printed for you, with the same ids and numbers. Run the shell commands otherwise.";
+
 /// Before the command that reads messages.
 pub const TO_READ: &str = "To read earlier messages of the room, run:";
 
@@ -54,7 +61,7 @@ fn step(line: &str, command: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Brief, Subject, VERSION, init, task_brief};
+    use super::{Brief, Subject, VERSION, init, live, reminder, task_brief};
     use crate::prompt::brief::tests::{attached, context, message, room, task};
     use crate::prompt::rebrief::tests::text_of;
     use crate::secret;
@@ -76,12 +83,24 @@ mod tests {
                     before: &[message()],
                     context: Some(&context),
                     attached: std::slice::from_ref(&attached),
+                    live: false,
                 };
-                [init(&subject), task_brief(&brief), text_of(true), text_of(false)]
+                let said = Brief { live: true, ..brief.clone() };
+                [
+                    init(&subject),
+                    live(&subject),
+                    task_brief(&brief),
+                    task_brief(&said),
+                    reminder(&subject, &task()),
+                    text_of(true, false),
+                    text_of(false, false),
+                    text_of(true, true),
+                    text_of(false, true),
+                ]
             })
             .collect();
         let digest = secret::hash(&texts.concat());
         // When this fails: raise VERSION, then accept the new digest.
-        insta::assert_snapshot!(format!("{VERSION} {}", &digest[..16]), @"3 8a0eceba96c41848");
+        insta::assert_snapshot!(format!("{VERSION} {}", &digest[..16]), @"4 d7ea53713f0d7d1d");
     }
 }

@@ -29,17 +29,23 @@ pub struct Rebrief<'a> {
     pub earlier: Option<i64>,
     /// The artifacts of the room.
     pub artifacts: &'a [Artifact],
+    /// Whether it is for a live session, which does not wait by itself.
+    pub live: bool,
 }
 
 /// Everything that a role needs to go on.
 #[must_use]
 pub fn rebrief(now: &Rebrief<'_>) -> String {
     let subject = &now.subject;
-    let stand = match now.task {
-        Some(_) => {
+    let stand = match (now.task, now.live) {
+        (Some(_), false) => {
             "You hold the task below. Go on with it; look first at what is done already. Do not wait for another one before."
         }
-        None => "You hold no task. Wait for one.",
+        (Some(_), true) => "You hold the task below. Go on with it; look first at what is done already.",
+        (None, false) => "You hold no task. Wait for one.",
+        (None, true) => {
+            "You hold no task: there is nothing to do. End your turn. Do not wait for a task; it is said to you in this session."
+        }
     };
     let mut text = format!(
         "\
@@ -64,8 +70,9 @@ pub fn rebrief(now: &Rebrief<'_>) -> String {
     match now.task {
         Some(task) => {
             text.push_str(&task_text(subject, task, now.sequence, now.attached));
-            text.push_str(&next_steps(subject, task));
+            text.push_str(&next_steps(subject, task, now.live));
         }
+        None if now.live => {}
         None => text.push_str(&step(TO_WAIT, &subject.commands().wait())),
     }
     text.push_str(
@@ -107,7 +114,7 @@ pub(super) mod tests {
     use super::{Rebrief, Subject, rebrief};
     use crate::prompt::brief::tests::{attached, context, message, room, task};
 
-    pub(in crate::prompt) fn text_of(holds: bool) -> String {
+    pub(in crate::prompt) fn text_of(holds: bool, live: bool) -> String {
         let (room, context, task, attached) = (room(), context(), task(), attached());
         rebrief(&Rebrief {
             subject: Subject { room: &room, role: &room.team.roles[0], cli: "/opt/chatroom" },
@@ -118,12 +125,13 @@ pub(super) mod tests {
             said: &[message()],
             earlier: holds.then_some(2),
             artifacts: std::slice::from_ref(&attached.artifact),
+            live,
         })
     }
 
     #[test]
     fn a_role_that_holds_a_task_is_told_to_go_on() {
-        let text = text_of(true);
+        let text = text_of(true, false);
         assert!(text.starts_with("# You are `planner`, the Planner of"), "{text}");
         assert!(text.contains("Go on with it") && text.contains("\n# Task for `planner`\nTask id: task-1\n"), "{text}");
         assert!(
@@ -134,8 +142,15 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_live_session_is_never_told_to_wait() {
+        for text in [text_of(true, true), text_of(false, true)] {
+            assert!(!text.contains("wait-for-task") && text.to_lowercase().contains("end your turn"), "{text}");
+        }
+    }
+
+    #[test]
     fn a_role_without_a_task_is_told_to_wait() {
-        insta::assert_snapshot!(text_of(false), @r#"
+        insta::assert_snapshot!(text_of(false, false), @r#"
         # You are `planner`, the Planner of a team of AI agents
         You hold no task. Wait for one.
 

@@ -17,6 +17,8 @@ pub(super) fn args_of(name: &str) -> Value {
     match name {
         "agents.list" => json!({"chatroomId": CHATROOM, "includeEnded": false}),
         "agents.get" => json!({"agentId": AGENT}),
+        "agents.listRoles" => json!({"chatroomId": CHATROOM}),
+        "agents.why" => json!({"chatroomId": CHATROOM, "role": "builder"}),
         "agents.reportExited" => json!({"machineId": MACHINE, "agents": [exited()]}),
 
         "auth.startDeviceLogin" => json!({"machineName": "workstation"}),
@@ -97,6 +99,7 @@ pub(super) fn args_of(name: &str) -> Value {
 
         "tasks.list" => json!({"chatroomId": CHATROOM, "state": "pending"}),
         "tasks.getNextTask" => json!({"chatroomId": CHATROOM, "role": "builder", "waiterId": WAITER}),
+        "tasks.getHeld" => json!({"machineId": MACHINE, "agentId": AGENT, "chatroomId": CHATROOM}),
         "tasks.claim" => json!({"chatroomId": CHATROOM, "role": "builder", "waiterId": WAITER, "taskId": TASK}),
         "tasks.confirm" => json!({"chatroomId": CHATROOM, "role": "builder"}),
         "tasks.giveBack" | "tasks.start" | "tasks.complete" => {

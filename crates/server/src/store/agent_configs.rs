@@ -42,11 +42,13 @@ pub async fn list(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<Vec<AgentConf
 /// When the database fails.
 pub async fn upsert(tx: &mut Tx, config: &AgentConfig) -> Result<()> {
     let statement = sql::statement(
-        "INSERT INTO agent_configs (machine_id, chatroom_id, role, tool, model, working_dir, permission_mode, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO agent_configs (machine_id, chatroom_id, role, tool, model, working_dir, permission_mode,
+                                    start_on_task, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (machine_id, chatroom_id, role) DO UPDATE
          SET tool = excluded.tool, model = excluded.model, working_dir = excluded.working_dir,
-             permission_mode = excluded.permission_mode, updated_at = excluded.updated_at",
+             permission_mode = excluded.permission_mode, start_on_task = excluded.start_on_task,
+             updated_at = excluded.updated_at",
     )
     .bind(config.machine_id.0.clone())
     .bind(config.chatroom_id.0.clone())
@@ -55,6 +57,7 @@ pub async fn upsert(tx: &mut Tx, config: &AgentConfig) -> Result<()> {
     .bind(config.model.clone())
     .bind(config.working_dir.clone())
     .bind(config.permission_mode.as_str().to_owned())
+    .bind(i64::from(config.start_on_task))
     .bind(config.updated_at.0);
     sql::execute(tx, statement).await?;
     tx.wake(Topic::Chatroom(config.chatroom_id.clone()));
@@ -84,7 +87,7 @@ fn read(row: &AnyRow) -> Result<AgentConfig> {
         model: sql::opt_text(row, "model")?,
         working_dir: sql::text(row, "working_dir")?,
         permission_mode: PermissionMode::parse(&sql::text(row, "permission_mode")?).unwrap_or_default(),
-        start_on_task: false,
+        start_on_task: sql::int(row, "start_on_task")? == 1,
         updated_at: UnixMs(sql::int(row, "updated_at")?),
     })
 }

@@ -4,14 +4,22 @@
 use super::{Result, Tx, sql};
 use crate::live::Topic;
 use chatroom_protocol::UnixMs;
-use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState};
+use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState, Turn, TurnState};
 use chatroom_protocol::command::{CommandFailure, FailureCode};
-use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, UserId};
+use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, TaskId, UserId};
 use chatroom_protocol::tool::{PermissionMode, ToolName};
 use sqlx::any::AnyRow;
 
 /// How long an ended agent is kept: 30 days.
 pub const KEPT_MS: i64 = 30 * 24 * 60 * 60_000;
+
+/// What [`read`] reads of an agent `a`.
+macro_rules! columns {
+    () => {
+        "a.*, (SELECT COUNT(*) FROM permissions p WHERE p.agent_id = a.id AND p.state = 'pending') AS open_permissions"
+    };
+}
+pub(super) use columns;
 
 /// An agent as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +84,7 @@ pub async fn insert(tx: &mut Tx, row: &Row) -> Result<()> {
 /// # Errors
 /// When the database fails.
 pub async fn find(tx: &mut Tx, user_id: &UserId, id: &AgentId) -> Result<Option<Row>> {
-    let statement = sql::statement("SELECT * FROM agents WHERE id = $1 AND user_id = $2")
+    let statement = sql::statement(concat!("SELECT ", columns!(), " FROM agents a WHERE a.id = $1 AND a.user_id = $2"))
         .bind(id.0.clone())
         .bind(user_id.0.clone());
     sql::one(tx, statement).await?.as_ref().map(read).transpose()
@@ -99,18 +107,22 @@ pub struct Filter<'a> {
 /// When the database fails.
 pub async fn list(tx: &mut Tx, user_id: &UserId, filter: Filter<'_>, limit: i64) -> Result<Vec<Row>> {
     let statement = if filter.ended {
-        sql::statement(
-            "SELECT * FROM agents
+        sql::statement(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM agents a
              WHERE user_id = $1 AND (chatroom_id = $2 OR $2 = '') AND (machine_id = $3 OR $3 = '')
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
+             ORDER BY created_at DESC, id DESC LIMIT $4"
+        ))
     } else {
-        sql::statement(
-            "SELECT * FROM agents
+        sql::statement(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM agents a
              WHERE user_id = $1 AND (chatroom_id = $2 OR $2 = '') AND (machine_id = $3 OR $3 = '')
                AND state IN ('starting', 'running', 'stopping')
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
+             ORDER BY created_at DESC, id DESC LIMIT $4"
+        ))
     };
     let statement = statement
         .bind(user_id.0.clone())
@@ -125,13 +137,35 @@ pub async fn list(tx: &mut Tx, user_id: &UserId, filter: Filter<'_>, limit: i64)
 /// # Errors
 /// When the database fails.
 pub async fn list_of_role(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str) -> Result<Vec<Row>> {
-    let statement = sql::statement(
-        "SELECT * FROM agents
+    let statement = sql::statement(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM agents a
          WHERE chatroom_id = $1 AND role = $2 AND state IN ('starting', 'running', 'stopping')
-         ORDER BY CASE WHEN state = 'stopping' THEN 1 ELSE 0 END, created_at DESC, id DESC",
-    )
+         ORDER BY CASE WHEN state = 'stopping' THEN 1 ELSE 0 END, created_at DESC, id DESC"
+    ))
     .bind(chatroom_id.0.clone())
     .bind(role.to_owned());
+    sql::all(tx, statement).await?.iter().map(read).collect()
+}
+
+/// One agent of each role of a room: the one that holds the role, else one that is being stopped, else the newest that ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_of_roles(tx: &mut Tx, chatroom_id: &ChatroomId) -> Result<Vec<Row>> {
+    let statement = sql::statement(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (
+             SELECT id, ROW_NUMBER() OVER (
+                 PARTITION BY role
+                 ORDER BY CASE state WHEN 'starting' THEN 0 WHEN 'running' THEN 0 WHEN 'stopping' THEN 1 ELSE 2 END,
+                          created_at DESC, id DESC) AS place
+             FROM agents WHERE chatroom_id = $1
+         ) ranked JOIN agents a ON a.id = ranked.id WHERE ranked.place = 1 ORDER BY a.role"
+    ))
+    .bind(chatroom_id.0.clone());
     sql::all(tx, statement).await?.iter().map(read).collect()
 }
 
@@ -140,13 +174,15 @@ pub async fn list_of_role(tx: &mut Tx, chatroom_id: &ChatroomId, role: &str) -> 
 /// # Errors
 /// When the database fails.
 pub async fn list_open(tx: &mut Tx, machine_id: &MachineId) -> Result<Vec<Known>> {
-    let statement = sql::statement(
-        "SELECT a.*, r.archived_at AS room_archived_at, c.id AS open_command_id
+    let statement = sql::statement(concat!(
+        "SELECT ",
+        columns!(),
+        ", r.archived_at AS room_archived_at, c.id AS open_command_id
          FROM agents a
          JOIN chatrooms r ON r.id = a.chatroom_id
          LEFT JOIN machine_commands c ON c.id = a.command_id AND c.status IN ('pending', 'processing')
-         WHERE a.machine_id = $1 AND a.state IN ('starting', 'running', 'stopping') ORDER BY a.id",
-    )
+         WHERE a.machine_id = $1 AND a.state IN ('starting', 'running', 'stopping') ORDER BY a.id"
+    ))
     .bind(machine_id.0.clone());
     sql::all(tx, statement)
         .await?
@@ -290,13 +326,15 @@ pub async fn set_heard(tx: &mut Tx, id: &AgentId, now: UnixMs) -> Result<()> {
     Ok(())
 }
 
-/// Forgets agents that ended longer than [`KEPT_MS`] ago.
+/// Forgets agents that ended longer than [`KEPT_MS`] ago and whose transcript is forgotten.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_old(tx: &mut Tx, now: UnixMs) -> Result<u64> {
-    let statement = sql::statement("DELETE FROM agents WHERE state IN ('exited', 'failed') AND state_since < $1")
-        .bind((now - KEPT_MS).0);
+    let statement = sql::statement(
+        "DELETE FROM agents WHERE state IN ('exited', 'failed') AND state_since < $1 AND transcript_events = 0",
+    )
+    .bind((now - KEPT_MS).0);
     sql::execute(tx, statement).await
 }
 
@@ -307,7 +345,8 @@ async fn changed(tx: &mut Tx, statement: sql::Statement) -> Result<bool> {
     Ok(true)
 }
 
-fn read(row: &AnyRow) -> Result<Row> {
+/// Reads an agent from [`columns`].
+pub(super) fn read(row: &AnyRow) -> Result<Row> {
     let since = UnixMs(sql::int(row, "state_since")?);
     let pid = sql::opt_int(row, "pid")?.and_then(|pid| u32::try_from(pid).ok());
     let failure = match sql::opt_text(row, "failure")? {
@@ -334,7 +373,7 @@ fn read(row: &AnyRow) -> Result<Row> {
             model: sql::opt_text(row, "model")?,
             working_dir: sql::text(row, "working_dir")?,
             permission_mode: PermissionMode::parse(&sql::text(row, "permission_mode")?).unwrap_or_default(),
-            session: AgentSession::default(),
+            session: session(row)?,
             command_id: sql::text(row, "command_id")?.into(),
             prompt_version: sql::opt_text(row, "prompt_version")?,
             state,
@@ -343,5 +382,25 @@ fn read(row: &AnyRow) -> Result<Row> {
         },
         user_id: sql::text(row, "user_id")?.into(),
         failure,
+    })
+}
+
+/// How its session stands, as its transcript tells.
+fn session(row: &AnyRow) -> Result<AgentSession> {
+    let state = sql::opt_text(row, "turn_state")?.and_then(|state| TurnState::parse(&state));
+    let task_id = sql::opt_text(row, "turn_task_id")?.map(TaskId);
+    Ok(AgentSession {
+        turn: match (state, sql::opt_int(row, "turn_since")?) {
+            (Some(state), Some(since)) => Some(Turn { state, since: UnixMs(since), task_id }),
+            _ => None,
+        },
+        trouble: match sql::opt_text(row, "trouble")? {
+            Some(_) => Some(sql::json(row, "trouble")?),
+            None => None,
+        },
+        session_id: sql::opt_text(row, "session_id")?,
+        open_permissions: sql::int(row, "open_permissions")?,
+        last_seq: sql::int(row, "last_seq")?,
+        heard_at: sql::opt_int(row, "session_heard_at")?.map(UnixMs),
     })
 }

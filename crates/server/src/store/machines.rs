@@ -281,6 +281,7 @@ pub async fn set_connected(
     let applied = sql::execute(tx, statement).await? > 0;
     if applied && before.connection != ConnectionState::Connected {
         tx.wake(Topic::Machines(user_id.clone()));
+        tx.wake(Topic::Restarts);
     }
     Ok(applied)
 }

@@ -15,14 +15,20 @@ pub mod commit_clock;
 pub mod contexts;
 pub mod credentials;
 pub mod daemon_sessions;
+pub mod desired;
 pub mod device_logins;
 pub mod idempotency;
+pub mod inputs;
 pub mod machines;
 pub mod messages;
+pub mod models;
 pub mod participants;
+pub mod permissions;
 pub mod replicas;
+pub mod rules;
 pub mod tasks;
 pub mod teams;
+pub mod transcripts;
 pub mod users;
 
 use crate::live::{Hub, Topic};
@@ -360,6 +366,12 @@ pub(crate) mod sql {
         tx.rows_read.fetch_add(rows.len() as u64, Ordering::Relaxed);
         tx.touched |= !rows.is_empty();
         Ok(rows)
+    }
+
+    /// A text that every database can hold: PostgreSQL has no NUL in texts. For what tools name as they like; where the exact
+    /// text counts, it stands in JSON besides.
+    pub(crate) fn storable(text: &str) -> String {
+        text.replace('\0', "\u{fffd}")
     }
 
     /// A text column.

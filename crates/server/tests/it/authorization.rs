@@ -32,7 +32,8 @@ struct World {
 async fn register(server: &TestServer, machine: &str) -> String {
     let args = json!({
         "machineId": machine, "hostname": "laptop", "os": "linux", "arch": "x86_64", "cliVersion": "1", "cliPath": "/opt/chatroom",
-        "availableTools": [{"name": "echo", "path": "/opt/chatroom", "status": "ok", "version": "1"}], "issueCredential": true});
+        "availableTools": [{"name": "echo", "path": "/opt/chatroom", "status": "ok", "version": "1", "driver": "acp", "asks": true}],
+        "issueCredential": true});
     server.ok("machines.register", args).await["credential"].as_str().unwrap().to_owned()
 }
 
@@ -159,6 +160,7 @@ impl World {
                 json!({"chatroomId": room, "role": "builder", "waiterId": WAITER})
             }
             "tasks.list" => json!({"chatroomId": room}),
+            "tasks.getHeld" => json!({"machineId": MACHINE, "agentId": self.agent_id, "chatroomId": room}),
             "tasks.claim" => json!({"chatroomId": room, "role": "builder", "waiterId": WAITER, "taskId": task}),
             "tasks.confirm" => slot,
             "tasks.giveBack" | "tasks.start" | "tasks.complete" => held,

@@ -121,12 +121,12 @@ async fn an_agent_gets_its_credential_in_a_private_file_and_ends_with_a_stop() {
     assert!(run.spec().is_err() && !run.prompt().exists());
 
     let agent = machine.order.agent_id.clone();
-    machine.runs.stop(agent.clone()).await;
+    machine.runs.stop(agent.clone(), StopReason::Wanted).await;
     assert_eq!(machine.end().await, Some(AgentExit::Stopped));
     assert_eq!(machine.left(), 0);
     assert!(!run.credential().exists());
     // Again: nothing is left to be stopped, and nobody is hurt.
-    machine.runs.stop(agent).await;
+    machine.runs.stop(agent, StopReason::Wanted).await;
     assert_eq!(machine.end().await, Some(AgentExit::Stopped));
 }
 
@@ -140,7 +140,7 @@ async fn a_start_that_is_repeated_starts_nothing_and_hands_over_the_new_credenti
     machine.until_written("starts", "once\n").await;
     let credential = AgentCredential::load(&machine.run().credential()).unwrap();
     assert_eq!(credential.token.expose(), "ANOTHER-TOKEN");
-    machine.runs.stop(machine.order.agent_id.clone()).await;
+    machine.runs.stop(machine.order.agent_id.clone(), StopReason::Wanted).await;
     machine.end().await;
     assert_eq!(machine.left(), 0);
 }
@@ -184,7 +184,7 @@ async fn the_owner_of_the_machine_bounds_the_directories() {
 async fn a_stop_before_the_host_has_begun_means_that_it_never_does() {
     let mut machine = Machine::new("echo once >> starts");
     let run = machine.runs.prepare(machine.run(), &CommandId::from("c1"), &machine.order).await.unwrap();
-    machine.runs.stop(machine.order.agent_id.clone()).await;
+    machine.runs.stop(machine.order.agent_id.clone(), StopReason::Wanted).await;
     assert_eq!(machine.end().await, None);
     machine.runs.spawn_host(&run).unwrap().wait().await.unwrap();
     assert_eq!(failure(machine.start(FAR).await).code, FailureCode::Cancelled);

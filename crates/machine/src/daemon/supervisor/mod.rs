@@ -11,7 +11,9 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-pub use words::{AckAnswer, AgentFate, ClaimAnswer, Effect, Event, KnownAgent, Look, Offer, Slot, StartOutcome};
+pub use words::{
+    AckAnswer, AgentFate, ClaimAnswer, Effect, Event, KnownAgent, Look, Offer, Slot, StartOutcome, StopReason,
+};
 
 use super::StopMode;
 use super::journal::Entry;
@@ -426,7 +428,7 @@ impl Supervisor {
                 if named && agent.fate.is_alive() {
                     waiting.insert(id.clone());
                     if !std::mem::replace(&mut agent.stopping, true) {
-                        effects.push(Effect::Stop(id.clone()));
+                        effects.push(Effect::Stop { agent: id.clone(), why: StopReason::Wanted });
                     }
                 }
             }
@@ -497,8 +499,8 @@ impl Supervisor {
         if self.jobs.get(command).is_some_and(waits) {
             self.end(command, ack, effects);
         }
-        if self.stopping == Some(StopMode::EndAgents) {
-            self.stop_agent(agent, effects);
+        if let Some(why) = self.stopping.and_then(reason) {
+            self.stop_agent(agent, why, effects);
         }
     }
 
@@ -615,23 +617,23 @@ impl Supervisor {
             // One that is being started has a command that says so; the answer is older than that.
             let wanted = |job: &Job| matches!(&job.phase, Phase::Starting { agent: started } if *started == agent);
             if !self.jobs.values().any(wanted) {
-                self.stop_agent(&agent, effects);
+                self.stop_agent(&agent, StopReason::Wanted, effects);
             }
         }
     }
 
-    fn stop_agent(&mut self, agent: &AgentId, effects: &mut Vec<Effect>) {
+    fn stop_agent(&mut self, agent: &AgentId, why: StopReason, effects: &mut Vec<Effect>) {
         if let Some(known) = self.agents.get_mut(agent).filter(|known| known.fate.is_alive() && !known.stopping) {
             known.stopping = true;
-            effects.push(Effect::Stop(agent.clone()));
+            effects.push(Effect::Stop { agent: agent.clone(), why });
         }
     }
 
     fn stop(&mut self, mode: StopMode, effects: &mut Vec<Effect>) {
         self.stopping = Some(mode);
-        if mode == StopMode::EndAgents {
+        if let Some(why) = reason(mode) {
             for agent in self.living() {
-                self.stop_agent(&agent, effects);
+                self.stop_agent(&agent, why, effects);
             }
         }
     }
@@ -691,6 +693,15 @@ fn parts(order: &WorkOrder) -> (Option<&AgentId>, Option<&StartOrder>) {
     }
 }
 
+/// Why agents are stopped with the daemon, if they are.
+const fn reason(mode: StopMode) -> Option<StopReason> {
+    match mode {
+        StopMode::EndAgents => Some(StopReason::Wanted),
+        StopMode::ShutDown => Some(StopReason::ShutDown),
+        StopMode::KeepAgents => None,
+    }
+}
+
 /// Why a command that has not begun is not begun any more, if so.
 fn refusal(expired: bool, overridden: bool, stopping: Option<StopMode>) -> Option<CommandFailure> {
     if overridden {
@@ -701,7 +712,7 @@ fn refusal(expired: bool, overridden: bool, stopping: Option<StopMode>) -> Optio
         let message = "its deadline passed before this machine could begin";
         return Some(CommandFailure::new(FailureCode::Expired, message).hint("send it again"));
     }
-    if stopping == Some(StopMode::EndAgents) {
+    if stopping.is_some_and(StopMode::ends_agents) {
         let message = "the daemon of the machine was stopped before it could begin";
         return Some(
             CommandFailure::new(FailureCode::Cancelled, message).hint("start the daemon there, then send it again"),

@@ -247,7 +247,7 @@ impl World {
             }
             Effect::Start { command, order, not_after } => self.start(command, &order, not_after),
             Effect::Look { command, .. } => vec![Event::Looked { command, result: Ok(CommandResult::Pong) }],
-            Effect::Stop(agent) => {
+            Effect::Stop { agent, .. } => {
                 let now = self.now;
                 let run = self.runs.get_mut(&agent).unwrap();
                 let end = run.end.get_or_insert(Some((AgentExit::Stopped, now))).clone();
@@ -448,7 +448,7 @@ fn a_slow_stop_of_one_role_does_not_hold_up_another() {
     world.send(0, 0); // Start role0 again: waits.
     world.offer();
     for _ in 0..40 {
-        let Some(at) = world.open.iter().position(|effect| !matches!(effect, Effect::Stop(_))) else { break };
+        let Some(at) = world.open.iter().position(|effect| !matches!(effect, Effect::Stop { .. })) else { break };
         let effect = world.open.remove(at);
         world.carry_out(effect, false);
     }
@@ -507,7 +507,7 @@ fn a_restart_ends_the_old_agent_before_it_starts_the_new_one() {
     world.offer();
     take(&mut world, |effect| matches!(effect, Effect::Claim(_)));
     take(&mut world, |effect| matches!(effect, Effect::WriteIntent { .. }));
-    assert_eq!(world.open, [Effect::Stop(AgentId::from("a0001"))]);
+    assert_eq!(world.open, [Effect::Stop { agent: AgentId::from("a0001"), why: StopReason::Wanted }]);
     world.settle();
     assert!(world.runs[&AgentId::from("a0001")].end.is_some());
     assert_eq!(world.runs[&AgentId::from("a0002")].execs, 1);

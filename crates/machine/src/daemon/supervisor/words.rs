@@ -279,7 +279,12 @@ pub enum Effect {
         look: Look,
     },
     /// Stop an agent. Ends with [`Event::AgentEnded`] or [`Event::StopFailed`].
-    Stop(AgentId),
+    Stop {
+        /// Which agent.
+        agent: AgentId,
+        /// Why.
+        why: StopReason,
+    },
     /// Make the end of a command durable.
     WriteOutcome {
         /// Of which command.
@@ -309,4 +314,13 @@ pub enum Look {
     Models(ToolName),
     /// Whether an agent could work in a directory.
     Dir(PathBuf),
+}
+
+/// Why an agent is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Somebody wants it to end.
+    Wanted,
+    /// Its machine shuts down.
+    ShutDown,
 }

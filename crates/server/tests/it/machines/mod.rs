@@ -233,8 +233,9 @@ async fn add_user(app: &App, name: &str) -> Caller {
 fn registration(id: &str) -> Value {
     json!({"machineId": id, "hostname": "box", "os": "linux", "arch": "x86_64", "cliVersion": "0.1.0",
            "cliPath": "/opt/chatroom", "availableTools": [
-               {"name": "echo", "status": "ok", "version": "1"},
-               {"name": "opencode", "path": "/bin/opencode", "status": "ok", "version": "1.18"},
+               {"name": "echo", "status": "ok", "version": "1", "driver": "acp", "asks": true},
+               {"name": "opencode", "path": "/bin/opencode", "status": "ok", "version": "1.18", "driver": "one-shot"},
+               {"name": "goose", "path": "/bin/goose", "status": "ok", "version": "1"},
                {"name": "claude", "status": "missing", "repair": "npm install -g claude"},
                {"name": "codex", "path": "/bin/codex", "status": "broken", "reason": "exit 1", "repair": "npm rebuild"}]})
 }
