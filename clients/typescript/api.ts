@@ -6,12 +6,28 @@ import type * as t from "./types";
 /** Every function of the server. */
 export type Api = {
   agents: {
+    /** Adds events to an agent's transcript, replay-safe: those that are known already change nothing. */
+    appendTranscript: FunctionReference<"mutation", "public", t.AgentsAppendTranscriptArgs, t.Appended>;
+    /** Cancels the turn of an agent. */
+    cancelTurn: FunctionReference<"mutation", "public", t.AgentsCancelTurnArgs, t.AgentInput>;
     /** Shows one agent. */
     get: FunctionReference<"query", "public", t.AgentsGetArgs, t.Agent>;
+    /** What waits to be taken into the sessions of this machine's agents, oldest first. The daemon subscribes to it. */
+    getInbox: FunctionReference<"query", "public", t.AgentsGetInboxArgs, t.Inbox>;
     /** Lists agents, newest first: of a room, of a machine, or all of the caller's. */
     list: FunctionReference<"query", "public", t.AgentsListArgs, t.Agent[]>;
+    /** What was sent into an agent's session and what became of it, the newest 100, oldest first. */
+    listInputs: FunctionReference<"query", "public", t.AgentsListInputsArgs, t.AgentInput[]>;
+    /** Every role of a room with what is wanted of its agent, what is, and why it does not work, if so. */
+    listRoles: FunctionReference<"query", "public", t.AgentsListRolesArgs, t.RoleStatus[]>;
     /** Reports that an agent's process ended; replay-safe. */
     reportExited: FunctionReference<"mutation", "public", t.AgentsReportExitedArgs, t.Empty>;
+    /** Says something to an agent. It is queued until its machine takes it, and in the session until the turn is over. */
+    send: FunctionReference<"mutation", "public", t.AgentsSendArgs, t.AgentInput>;
+    /** A page of an agent's transcript. To follow it live, subscribe with `after`, and anew with a higher one now and then. */
+    transcript: FunctionReference<"query", "public", t.AgentsTranscriptArgs, t.TranscriptPage>;
+    /** One role as in `agents.listRoles`: the one fact that keeps it from working, since when, and what mends it. */
+    why: FunctionReference<"query", "public", t.AgentsWhyArgs, t.RoleStatus>;
   };
   artifacts: {
     /** Reads an artifact: one version, by default the newest. */
@@ -127,6 +143,18 @@ export type Api = {
     /** Lists who waits for work in a room. */
     list: FunctionReference<"query", "public", t.ParticipantsListArgs, t.Participant[]>;
   };
+  permissions: {
+    /** Adds a rule to a room; requests that wait and fit are answered at once. */
+    addRule: FunctionReference<"mutation", "public", t.PermissionsAddRuleArgs, t.Rule>;
+    /** Answers a permission request. The first answer counts; another one is refused with it. */
+    answer: FunctionReference<"mutation", "public", t.PermissionsAnswerArgs, t.Permission>;
+    /** Lists permission requests, oldest first: those that wait for an answer, or also the newest 200 that have their end. */
+    list: FunctionReference<"query", "public", t.PermissionsListArgs, t.Permission[]>;
+    /** Lists the rules of a room that count, newest first. */
+    listRules: FunctionReference<"query", "public", t.PermissionsListRulesArgs, t.Rule[]>;
+    /** Removes a rule. */
+    removeRule: FunctionReference<"mutation", "public", t.PermissionsRemoveRuleArgs, t.Empty>;
+  };
   tasks: {
     /** Cancels a task that has not ended. */
     cancel: FunctionReference<"mutation", "public", t.TasksCancelArgs, t.TaskWritten>;
@@ -136,6 +164,8 @@ export type Api = {
     complete: FunctionReference<"mutation", "public", t.TasksCompleteArgs, t.TaskWritten>;
     /** Confirms that the role got its task (any call of the role does; this one does nothing else). */
     confirm: FunctionReference<"mutation", "public", t.TasksConfirmArgs, t.Empty>;
+    /** The task that an agent of the calling machine holds, as a delivery into its session is followed. */
+    getHeld: FunctionReference<"query", "public", t.TasksGetHeldArgs, t.HeldTask>;
     /** What a waiter is to do now. Its subscription is what "waiting" means. A machine asks for the waiters that joined on it. */
     getNextTask: FunctionReference<"query", "public", t.TasksGetNextTaskArgs, t.NextTask>;
     /** Gives an unconfirmed hand-over back to the queue (the waiter could not print it). */

@@ -117,6 +117,42 @@ export type AgentExit = {
 /** One started process (or live session) that holds a role in a room. */
 export type AgentId = string;
 
+/** Something that an owner sent into an agent's session. */
+export type AgentInput = {
+  /** To which agent. */
+  agentId: AgentId;
+  /** When it was sent. */
+  createdAt: UnixMs;
+  /** Its id. */
+  inputId: InputId;
+} & ({
+  input: "say";
+  /** What. */
+  text: string;
+} | {
+  input: "cancel";
+} | {
+  /** Who decided. */
+  by: Decider;
+  /** What to answer. */
+  choice: Choice;
+  input: "answer";
+  /** The agent's name of the request. */
+  requestId: string;
+}) & ({
+  state: "queued";
+} | {
+  /** When. */
+  at: UnixMs;
+  state: "delivered";
+} | {
+  /** When. */
+  at: UnixMs;
+  /** Why, for a person. */
+  reason: string;
+  state: "refused";
+});
+
 /** How the session of an agent stands, as its transcript tells. Three facts beside that of its process: each by its own evidence. */
 export type AgentSession = {
   /** When the newest event was recorded, by the server's clock: the age of this evidence. */
@@ -131,6 +167,12 @@ export type AgentSession = {
   trouble?: Trouble;
   /** Where its turn stands; none while nothing was heard of its session. */
   turn?: Turn;
+};
+
+/** Answer of `agents.appendTranscript`. */
+export type Appended = {
+  /** The number of the last event that the server has. */
+  through: number;
 };
 
 /** A markdown file of a room, in one version. */
@@ -203,6 +245,24 @@ export type BacklogItemId = string;
 /** Where a backlog item stands. */
 export type BacklogState = "open" | "started" | "completed";
 
+/** The one fact that keeps a role from working. */
+export type Blocked = {
+  /** Which fact. */
+  by: BlockedBy;
+  /** In one sentence, for a person. */
+  message: string;
+  /** The command that mends it. */
+  repair?: string;
+  /** Since when. */
+  since: UnixMs;
+};
+
+/** The facts that can keep a role from working, the one that counts first standing first. */
+export type BlockedBy = "not_configured" | "machine" | "tool" | "not_started" | "ended" | "restarting" | "passing" | "trouble" | "permission" | "needs_you";
+
+/** Where a tool call stands. */
+export type CallStatus = "pending" | "in_progress" | "completed" | "failed";
+
 /** A chatroom as its owner sees it. */
 export type Chatroom = {
   /** When it was archived. */
@@ -219,6 +279,9 @@ export type Chatroom = {
 
 /** A chatroom. */
 export type ChatroomId = string;
+
+/** What an answer to a permission request means. */
+export type Choice = "allow_once" | "allow_always" | "reject_once" | "reject_always";
 
 /** Answer of `tasks.claim`. */
 export type ClaimOutcome = {
@@ -400,6 +463,9 @@ export type DaemonStatusOutcome = {
   outcome: "superseded";
 };
 
+/** Who answered a permission request. */
+export type Decider = "mode" | "rule" | "person" | "expiry";
+
 /** A task handed to a waiter. */
 export type Delivery = {
   /** What to print: the task, its context and the exact next commands. Made on the server. */
@@ -409,6 +475,25 @@ export type Delivery = {
   /** The task, with the delivery number of this hand-over. */
   task: Task;
 };
+
+/** Whether a role's agent is wanted: the intent of its owner, beside what is. */
+export type Desired = {
+  /** Who wanted so. */
+  by: DesiredBy;
+  /** Why it is not started again by itself: it has ended too often, or starting it would not help. Until its owner starts it. */
+  givenUp?: string;
+  /** On which machine. */
+  machineId: MachineId;
+  /** When it will be started again after it ended by itself; the machine must be connected then. */
+  restartAt?: UnixMs;
+  /** Whether it is to run. */
+  running: boolean;
+  /** Since when. */
+  since: UnixMs;
+};
+
+/** Who wanted an agent to run or not. */
+export type DesiredBy = "owner" | "machine" | "task" | "server";
 
 /** A device login as the person who approves sees it. */
 export type DeviceLogin = {
@@ -456,6 +541,16 @@ export type DeviceLoginStarted = {
 /** Where a device login stands. */
 export type DeviceLoginStatus = "pending" | "approved" | "denied" | "redeemed";
 
+/** A change of one file. */
+export type Diff = {
+  /** What stands there then. */
+  newText: string;
+  /** What stood there; absent for a new file. */
+  oldText?: string;
+  /** The file. */
+  path: string;
+};
+
 /** Names a directory of the machine. */
 export type DirRef = {
   /** Absolute path, without NUL, at most 4096 bytes. */
@@ -486,6 +581,14 @@ export type HandedOff = {
   write: TaskWrite;
 };
 
+/** Answer of `tasks.getHeld`. */
+export type HeldTask = {
+  /** The number of its hand-over; zero without a task. */
+  delivery: number;
+  /** The task; none when the agent holds none. */
+  taskId?: TaskId;
+};
+
 /** Who a credential speaks for. */
 export type Identity = {
   kind: "user";
@@ -513,6 +616,15 @@ export type Identity = {
   userId: UserId;
 };
 
+/** Answer of `agents.getInbox`. */
+export type Inbox = {
+  /** What waits, oldest first; at most 200. */
+  inputs: QueuedInput[];
+  session: "current";
+} | {
+  session: "superseded";
+};
+
 /** An init prompt. */
 export type InitPrompt = {
   /** The text. */
@@ -520,6 +632,9 @@ export type InitPrompt = {
   /** Changes whenever the text of some prompt changes. */
   version: string;
 };
+
+/** Something that an owner sent into an agent's session. */
+export type InputId = string;
 
 /** Answer of `backlog.start`. */
 export type ItemStarted = {
@@ -768,8 +883,84 @@ export type PendingCommands = {
   session: "superseded";
 };
 
+/** A request of an agent for a permission. */
+export type Permission = {
+  /** The agent that asks. */
+  agentId: AgentId;
+  /** When it was asked, by the server's clock. */
+  askedAt: UnixMs;
+  /** Its room. */
+  chatroomId: ChatroomId;
+  /** The shell command, when it is one. */
+  command?: string;
+  /** When it is refused if nobody has answered. */
+  expiresAt: UnixMs;
+  /** Its machine. */
+  machineId: MachineId;
+  /** What may be answered. */
+  options: PermissionOption[];
+  /** The files that it touches. */
+  paths?: string[];
+  /** Its id. */
+  permissionId: PermissionId;
+  /** The agent's name of the request. */
+  requestId: string;
+  /** Its role. */
+  role: string;
+  /** What it wants to do, for a person. */
+  title: string;
+  /** What kind of deed it is. */
+  toolKind: ToolKind;
+} & ({
+  state: "pending";
+} | {
+  /** When. */
+  at: UnixMs;
+  /** Who answered. */
+  by: Decider;
+  /** What the answer means. */
+  choice: Choice;
+  state: "answered";
+} | {
+  /** When. */
+  at: UnixMs;
+  state: "withdrawn";
+});
+
+/** A request of an agent for a permission. */
+export type PermissionId = string;
+
 /** What an agent may do without asking. */
 export type PermissionMode = "ask" | "accept-edits" | "full";
+
+/** One of the answers that a permission request takes. */
+export type PermissionOption = {
+  /** What it means. Options are chosen by this, never by name or place. */
+  kind: Choice;
+  /** For a person. */
+  name: string;
+  /** The tool's name of it; means nothing to us. */
+  optionId: string;
+};
+
+/** How a permission request ended. */
+export type PermissionOutcome = {
+  /** Who answered. */
+  by: Decider;
+  /** What the answer means. */
+  choice: Choice;
+  how: "selected";
+} | {
+  how: "withdrawn";
+};
+
+/** A step of a plan. */
+export type PlanStep = {
+  /** What is to be done. */
+  content: string;
+  /** Where it stands. */
+  status: CallStatus;
+};
 
 /** Answer of `messages.reportProgress`. */
 export type ProgressReported = {
@@ -778,6 +969,47 @@ export type ProgressReported = {
   /** Whether this was the first sign of work ([`TaskWrite::Applied`]) or the task was started before. */
   started: TaskWrite;
 };
+
+/** Why something was said to an agent. */
+export type PromptSource = {
+  by: "task";
+  /** The number of the hand-over. */
+  delivery: number;
+  /** Which. */
+  taskId: TaskId;
+} | {
+  by: "reminder";
+  /** The number of the hand-over. */
+  delivery: number;
+  /** Which. */
+  taskId: TaskId;
+} | {
+  by: "person";
+  /** Which input. */
+  inputId: InputId;
+};
+
+/** An input that waits to be taken. */
+export type QueuedInput = {
+  /** For which agent. */
+  agentId: AgentId;
+  /** Its id. */
+  inputId: InputId;
+} & ({
+  input: "say";
+  /** What. */
+  text: string;
+} | {
+  input: "cancel";
+} | {
+  /** Who decided. */
+  by: Decider;
+  /** What to answer. */
+  choice: Choice;
+  input: "answer";
+  /** The agent's name of the request. */
+  requestId: string;
+});
 
 /** What became of a message, of which stage since when. */
 export type Receipt = {
@@ -859,6 +1091,45 @@ export type RoleSlot = {
   /** The role; matched without regard to case. */
   role: string;
 };
+
+/** A role of a room with what is wanted of its agent and what is. */
+export type RoleStatus = {
+  /** The agent that holds the role, or else the newest one that has ended. */
+  agent?: Agent;
+  /** Why it does not work, if so. */
+  blocked?: Blocked;
+  /** What is wanted; none when nobody ever wanted anything. */
+  desired?: Desired;
+  /** The role. */
+  role: string;
+};
+
+/** A rule that answers requests of a room's agents. */
+export type Rule = {
+  /** What it answers. Of the rules that fit, one that refuses counts. */
+  allow: boolean;
+  /** The room. */
+  chatroomId: ChatroomId;
+  /** When it was made. */
+  createdAt: UnixMs;
+  /** Only this role; every role when absent. */
+  role?: string;
+  /** Its id. */
+  ruleId: RuleId;
+  /** Until when it counts; for ever when absent. */
+  until?: UnixMs;
+} & ({
+  match: "kind";
+  /** Which kind. */
+  toolKind: ToolKind;
+} | {
+  /** Its words, for example `cargo test`. */
+  command: string;
+  match: "command";
+});
+
+/** A rule that answers permission requests. */
+export type RuleId = string;
 
 /** Answer of `messages.send`. */
 export type Sent = {
@@ -1018,6 +1289,9 @@ export type TokenCreated = {
 /** What a user's token may do. */
 export type TokenScope = "full" | "read";
 
+/** What kind of deed a tool call is; the words of the Agent Client Protocol. */
+export type ToolKind = "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "other";
+
 /** The name of a tool: `opencode`, `claude`, `cursor`, `echo`, ... in lower case. */
 export type ToolName = string;
 
@@ -1059,6 +1333,142 @@ export type ToolReport = {
   status: "missing";
 });
 
+/** One thing that happened in an agent's session. */
+export type TranscriptEvent = {
+  /** When, by the machine's clock. */
+  at: UnixMs;
+  /** Its number: the first event of an agent is 1, and there are no gaps but where events were dropped. */
+  seq: number;
+} & ({
+  /** How the tool is spoken to. */
+  driver: DriverKind;
+  kind: "session_started";
+  /** The model, when the tool tells. */
+  model?: string;
+  /** The models that the tool offers, when it tells. */
+  models?: ModelList;
+  /** Whether an earlier session goes on, with its memory. */
+  resumed: boolean;
+  /** The tool's own name of the session, with which it can be taken up again; absent when it has none. */
+  sessionId?: string;
+} | {
+  kind: "prompt";
+  /** By whom, and why. */
+  source: PromptSource;
+  /** What. */
+  text: string;
+} | {
+  kind: "turn_ended";
+  /** More about it, for a person. */
+  message?: string;
+  /** Why. */
+  reason: TurnEnd;
+} | {
+  kind: "text";
+  /** Markdown. */
+  text: string;
+} | {
+  kind: "thought";
+  /** Markdown. */
+  text: string;
+} | {
+  /** Names the call among those of the session. */
+  callId: string;
+  /** The shell command, when it is one. */
+  command?: string;
+  kind: "tool_call";
+  /** The files that it touches. */
+  paths?: string[];
+  /** For a person. */
+  title: string;
+  /** What kind of deed it is. */
+  toolKind: ToolKind;
+} | {
+  /** Which call. */
+  callId: string;
+  /** What it changes in files. */
+  diffs?: Diff[];
+  kind: "tool_update";
+  /** Its output so far, whole; it replaces what was told before. */
+  output?: string;
+  /** Where it stands, when that changed. */
+  status?: CallStatus;
+  /** A better title, when there is one. */
+  title?: string;
+} | {
+  kind: "plan";
+  /** Its steps. */
+  steps: PlanStep[];
+} | {
+  /** The call that it is about, when there is one. */
+  callId?: string;
+  /** The shell command, when it is one. */
+  command?: string;
+  kind: "permission_asked";
+  /** What may be answered. */
+  options: PermissionOption[];
+  /** The files that it touches. */
+  paths?: string[];
+  /** Names the request among those of the agent. */
+  requestId: string;
+  /** For a person. */
+  title: string;
+  /** What kind of deed it is. */
+  toolKind: ToolKind;
+} | {
+  kind: "permission_settled";
+  /** How it ended. */
+  outcome: PermissionOutcome;
+  /** Which request. */
+  requestId: string;
+} | {
+  /** Which try, when the tool counts. */
+  attempt?: number;
+  kind: "retrying";
+  /** What failed, for a person. */
+  message: string;
+} | {
+  kind: "trouble";
+  /** What is wrong. */
+  trouble: Trouble;
+} | {
+  kind: "compacted";
+} | {
+  /** The number of its hand-over. */
+  delivery: number;
+  kind: "needs_you";
+  /** The task. */
+  taskId: TaskId;
+} | {
+  /** Which input. */
+  inputId: InputId;
+  kind: "input_taken";
+} | {
+  /** Which input. */
+  inputId: InputId;
+  kind: "input_refused";
+  /** Why, for a person. */
+  reason: string;
+} | {
+  kind: "output";
+  /** As written, cut to size. */
+  text: string;
+} | {
+  /** How many. */
+  events: number;
+  kind: "dropped";
+});
+
+/** A page of a transcript. */
+export type TranscriptPage = {
+  /** The events, in order. */
+  events: TranscriptEvent[];
+  /** The number of the oldest event that is kept; zero when there is none. */
+  firstSeq: number;
+  /** The number of the newest event. */
+  lastSeq: number;
+};
+
 /** What keeps a tool from working. */
 export type Trouble = {
   /** Since when, by the machine's clock. */
@@ -1083,6 +1493,9 @@ export type Turn = {
   /** The task that it is about, when it is about one. */
   taskId?: TaskId;
 };
+
+/** Why a turn ended. */
+export type TurnEnd = "end_turn" | "cancelled" | "refusal" | "limit" | "error";
 
 /** What a session does. */
 export type TurnState = "starting" | "idle" | "working" | "waiting_for_permission" | "needs_you";
@@ -1120,10 +1533,225 @@ export type WorkOrder = StartOrder & {
   path: string;
 };
 
+/** Arguments of `agents.appendTranscript`. */
+export type AgentsAppendTranscriptArgs = {
+  /** Which agent. */
+  agentId: string;
+  /** The next events, in order: at most 500 and 1 MiB. None: only ask how far the server has come. */
+  events: ({
+    /** When, by the machine's clock. */
+    at: number;
+    /** Its number: the first event of an agent is 1, and there are no gaps but where events were dropped. */
+    seq: number;
+  } & ({
+    /** How the tool is spoken to. */
+    driver: "acp" | "claude" | "one-shot";
+    kind: "session_started";
+    /** The model, when the tool tells. */
+    model?: string | null;
+    /** The models that the tool offers, when it tells. */
+    models?: {
+      /** The one that is used when none is chosen, when the tool tells. */
+      default?: string | null;
+      /** Whether there are no others: then a name that is not in the list is refused. */
+      isComplete: boolean;
+      /** The models. */
+      models: {
+        /** The tool's name of it: what a config says. */
+        id: string;
+        /** For a person. */
+        name: string;
+      }[];
+    } | null;
+    /** Whether an earlier session goes on, with its memory. */
+    resumed: boolean;
+    /** The tool's own name of the session, with which it can be taken up again; absent when it has none. */
+    sessionId?: string | null;
+  } | {
+    kind: "prompt";
+    /** By whom, and why. */
+    source: {
+      by: "task";
+      /** The number of the hand-over. */
+      delivery: number;
+      /** Which. */
+      taskId: string;
+    } | {
+      by: "reminder";
+      /** The number of the hand-over. */
+      delivery: number;
+      /** Which. */
+      taskId: string;
+    } | {
+      by: "person";
+      /** Which input. */
+      inputId: string;
+    };
+    /** What. */
+    text: string;
+  } | {
+    kind: "turn_ended";
+    /** More about it, for a person. */
+    message?: string | null;
+    /** Why. */
+    reason: "end_turn" | "cancelled" | "refusal" | "limit" | "error";
+  } | {
+    kind: "text";
+    /** Markdown. */
+    text: string;
+  } | {
+    kind: "thought";
+    /** Markdown. */
+    text: string;
+  } | {
+    /** Names the call among those of the session. */
+    callId: string;
+    /** The shell command, when it is one. */
+    command?: string | null;
+    kind: "tool_call";
+    /** The files that it touches. */
+    paths?: string[];
+    /** For a person. */
+    title: string;
+    /** What kind of deed it is. */
+    toolKind: "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "other";
+  } | {
+    /** Which call. */
+    callId: string;
+    /** What it changes in files. */
+    diffs?: {
+      /** What stands there then. */
+      newText: string;
+      /** What stood there; absent for a new file. */
+      oldText?: string | null;
+      /** The file. */
+      path: string;
+    }[];
+    kind: "tool_update";
+    /** Its output so far, whole; it replaces what was told before. */
+    output?: string | null;
+    /** Where it stands, when that changed. */
+    status?: "pending" | "in_progress" | "completed" | "failed" | null;
+    /** A better title, when there is one. */
+    title?: string | null;
+  } | {
+    kind: "plan";
+    /** Its steps. */
+    steps: {
+      /** What is to be done. */
+      content: string;
+      /** Where it stands. */
+      status: "pending" | "in_progress" | "completed" | "failed";
+    }[];
+  } | {
+    /** The call that it is about, when there is one. */
+    callId?: string | null;
+    /** The shell command, when it is one. */
+    command?: string | null;
+    kind: "permission_asked";
+    /** What may be answered. */
+    options: {
+      /** What it means. Options are chosen by this, never by name or place. */
+      kind: "allow_once" | "allow_always" | "reject_once" | "reject_always";
+      /** For a person. */
+      name: string;
+      /** The tool's name of it; means nothing to us. */
+      optionId: string;
+    }[];
+    /** The files that it touches. */
+    paths?: string[];
+    /** Names the request among those of the agent. */
+    requestId: string;
+    /** For a person. */
+    title: string;
+    /** What kind of deed it is. */
+    toolKind: "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "other";
+  } | {
+    kind: "permission_settled";
+    /** How it ended. */
+    outcome: {
+      /** Who answered. */
+      by: "mode" | "rule" | "person" | "expiry";
+      /** What the answer means. */
+      choice: "allow_once" | "allow_always" | "reject_once" | "reject_always";
+      how: "selected";
+    } | {
+      how: "withdrawn";
+    };
+    /** Which request. */
+    requestId: string;
+  } | {
+    /** Which try, when the tool counts. */
+    attempt?: number | null;
+    kind: "retrying";
+    /** What failed, for a person. */
+    message: string;
+  } | {
+    kind: "trouble";
+    /** What is wrong. */
+    trouble: {
+      /** Since when, by the machine's clock. */
+      at: number;
+      /** Which trouble. */
+      kind: "not_signed_in" | "quota" | "unknown_model" | "service_failed" | "silent" | "protocol";
+      /** The tool's words, for a person. */
+      message: string;
+      /** The command or deed that mends it, when one is known. */
+      repair?: string | null;
+    };
+  } | {
+    kind: "compacted";
+  } | {
+    /** The number of its hand-over. */
+    delivery: number;
+    kind: "needs_you";
+    /** The task. */
+    taskId: string;
+  } | {
+    /** Which input. */
+    inputId: string;
+    kind: "input_taken";
+  } | {
+    /** Which input. */
+    inputId: string;
+    kind: "input_refused";
+    /** Why, for a person. */
+    reason: string;
+  } | {
+    kind: "output";
+    /** As written, cut to size. */
+    text: string;
+  } | {
+    /** How many. */
+    events: number;
+    kind: "dropped";
+  }))[];
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** The machine. */
+  machineId: string;
+};
+
+/** Arguments of `agents.cancelTurn`. */
+export type AgentsCancelTurnArgs = {
+  /** Which agent. */
+  agentId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+};
+
 /** Arguments of `agents.get`. */
 export type AgentsGetArgs = {
   /** Which agent. */
   agentId: string;
+};
+
+/** Arguments of `agents.getInbox`. */
+export type AgentsGetInboxArgs = {
+  /** The session's epoch. */
+  epoch: number;
+  /** The machine. */
+  machineId: string;
 };
 
 /** Arguments of `agents.list`. */
@@ -1134,6 +1762,18 @@ export type AgentsListArgs = {
   includeEnded?: boolean;
   /** Only on this machine. */
   machineId?: string | null;
+};
+
+/** Arguments of `agents.listInputs`. */
+export type AgentsListInputsArgs = {
+  /** Which agent. */
+  agentId: string;
+};
+
+/** Arguments of `agents.listRoles`. */
+export type AgentsListRolesArgs = {
+  /** The room. */
+  chatroomId: string;
 };
 
 /** Arguments of `agents.reportExited`. */
@@ -1186,6 +1826,36 @@ export type AgentsReportExitedArgs = {
   idempotencyKey?: string;
   /** The machine. */
   machineId: string;
+};
+
+/** Arguments of `agents.send`. */
+export type AgentsSendArgs = {
+  /** To which agent. */
+  agentId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** What: 1 to 100,000 characters. */
+  text: string;
+};
+
+/** Arguments of `agents.transcript`. */
+export type AgentsTranscriptArgs = {
+  /** Events after this number, the oldest of them. */
+  after?: number | null;
+  /** Which agent. */
+  agentId: string;
+  /** Events before this number, the newest of them. With neither, the newest of all. */
+  before?: number | null;
+  /** How many at most: 1 to 500, by default 100. A page ends sooner at 512 KiB. */
+  limit?: number | null;
+};
+
+/** Arguments of `agents.why`. */
+export type AgentsWhyArgs = {
+  /** The room. */
+  chatroomId: string;
+  /** The role; matched without regard to case. */
+  role: string;
 };
 
 /** Arguments of `artifacts.get`. */
@@ -1951,6 +2621,62 @@ export type ParticipantsListArgs = {
   chatroomId: string;
 };
 
+/** Arguments of `permissions.addRule`. */
+export type PermissionsAddRuleArgs = {
+  /** What it answers. */
+  allow: boolean;
+  /** The room. */
+  chatroomId: string;
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Only this role; every role when absent. */
+  role?: string | null;
+  /** Until when it counts; for ever when absent. */
+  until?: number | null;
+} & ({
+  match: "kind";
+  /** Which kind. */
+  toolKind: "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "other";
+} | {
+  /** Its words, for example `cargo test`. */
+  command: string;
+  match: "command";
+});
+
+/** Arguments of `permissions.answer`. */
+export type PermissionsAnswerArgs = {
+  /** What to answer. What the request does not offer becomes the nearest narrower answer; a yes that it does not offer is refused. */
+  choice: "allow_once" | "allow_always" | "reject_once" | "reject_always";
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Which request. */
+  permissionId: string;
+};
+
+/** Arguments of `permissions.list`. */
+export type PermissionsListArgs = {
+  /** Only of this agent. */
+  agentId?: string | null;
+  /** Only of this room. */
+  chatroomId?: string | null;
+  /** Those that have their end too. */
+  includeEnded?: boolean;
+};
+
+/** Arguments of `permissions.listRules`. */
+export type PermissionsListRulesArgs = {
+  /** The room. */
+  chatroomId: string;
+};
+
+/** Arguments of `permissions.removeRule`. */
+export type PermissionsRemoveRuleArgs = {
+  /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
+  idempotencyKey?: string;
+  /** Which rule. */
+  ruleId: string;
+};
+
 /** Arguments of `tasks.cancel`. */
 export type TasksCancelArgs = {
   /** Names this call: repeated with the same key and arguments it takes effect once, and the answer is the first one. With other arguments it is refused. */
@@ -1997,6 +2723,16 @@ export type TasksConfirmArgs = {
   idempotencyKey?: string;
   /** The role. */
   role: string;
+};
+
+/** Arguments of `tasks.getHeld`. */
+export type TasksGetHeldArgs = {
+  /** The agent. */
+  agentId: string;
+  /** Its room. */
+  chatroomId: string;
+  /** The machine. */
+  machineId: string;
 };
 
 /** Arguments of `tasks.getNextTask`. */

@@ -1,7 +1,7 @@
 // The events of a session, read into what a person looks at: pieces of one saying joined, a call with its updates, a question with its
 // answer. Pure.
 
-import type { CallStatus, Diff, Entry, PermissionOutcome, PlanStep, ToolKind, TranscriptEvent } from "./api";
+import type { CallStatus, Diff, PermissionOutcome, PlanStep, ToolKind, TranscriptEvent } from "./api";
 
 export type Row = { key: string; at: number; endAt: number; rev: number } & (
   | { kind: "text" | "thought" | "output"; text: string }
@@ -17,8 +17,8 @@ export type Row = { key: string; at: number; endAt: number; rev: number } & (
       diffs: Diff[];
     }
   | { kind: "plan"; steps: PlanStep[] }
-  | { kind: "asked"; ask: Extract<Entry, { kind: "permission_asked" }>; outcome?: PermissionOutcome | undefined }
-  | { kind: "note"; entry: Entry }
+  | { kind: "asked"; ask: Extract<TranscriptEvent, { kind: "permission_asked" }>; outcome?: PermissionOutcome | undefined }
+  | { kind: "note"; entry: TranscriptEvent }
 );
 
 const JOINED = new Set(["text", "thought", "output"]);

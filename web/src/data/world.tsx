@@ -42,7 +42,7 @@ export function WorldProvider({ children }: { children: ReactNode }) {
   const rooms = useLive(api.chatrooms.list, {});
   const permissions = useLive(api.permissions.list, {});
   const ids = useMemo(() => (rooms.value ?? []).slice(0, FOLLOWED).map((room) => room.chatroomId), [rooms.value]);
-  const roles = useLiveEach(api.agents.listRoles, ids, (chatroomId) => ({ chatroomId })) as Map<string, Live<RoleStatus[]>>;
+  const roles = useLiveEach(api.agents.listRoles, ids, (chatroomId) => ({ chatroomId }));
   const recent = useLiveEach(api.messages.list, ids, (chatroomId) => ({ chatroomId, limit: RECENT }));
   const world = useMemo((): World => {
     const unread = new Map<string, Message[]>();
@@ -51,7 +51,7 @@ export function WorldProvider({ children }: { children: ReactNode }) {
     const error = machines.error ?? rooms.error;
     return {
       userName: who.value?.kind === "user" ? who.value.userName : "",
-      machines: machines.value as Machine[] | undefined,
+      machines: machines.value,
       rooms: rooms.value,
       roles,
       unread,
