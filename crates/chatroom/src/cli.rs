@@ -1,7 +1,13 @@
 //! The command line: every command, its arguments and its help. What a command does stands in `commands`.
 
+mod agent;
+mod permission;
 mod room;
 
+pub(crate) use agent::{
+    Agent, AgentAttach, AgentCancel, AgentList, AgentLogs, AgentSend, AgentSlot, AgentStart, AgentTarget, AgentWhy,
+};
+pub(crate) use permission::{Permission, PermissionAnswer, PermissionList, Rule, RuleAdd, RuleRef};
 pub(crate) use room::{
     Artifact, Backlog, BacklogItem, Mcp, RoleContext, Room, RoomRef, RoomStart, RoomStop, SetTeam, Team, TeamChange,
     Watch,
@@ -51,9 +57,12 @@ pub(crate) enum Command {
     /// Machines and their daemons.
     #[command(subcommand)]
     Machine(Machine),
-    /// Start, stop and see agents.
+    /// Start, stop, see and talk to agents.
     #[command(subcommand)]
     Agent(Agent),
+    /// See and answer what agents ask for, and the rules that answer by themselves.
+    #[command(subcommand)]
+    Permission(Permission),
     /// Chatrooms.
     #[command(subcommand)]
     Room(Room),
@@ -231,8 +240,22 @@ pub(crate) enum Machine {
         #[arg(long)]
         refresh: bool,
     },
+    /// List the models that a tool offers on a machine.
+    Models(MachineModels),
     /// Settle the identity of this machine after its files were moved or copied.
     Repair(Repair),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MachineModels {
+    /// The tool, for example opencode or claude.
+    pub(crate) tool: String,
+    /// Name or id of the machine; by default this one, or the only one.
+    #[arg(long)]
+    pub(crate) machine: Option<String>,
+    /// How long to wait for the answer, for example 90s.
+    #[arg(long, default_value = "60s", value_parser = crate::duration::parse)]
+    pub(crate) timeout: std::time::Duration,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -283,86 +306,6 @@ pub(crate) enum Daemon {
         #[arg(long)]
         follow: bool,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Agent {
-    /// Start the agent of a role.
-    Start(AgentStart),
-    /// Stop the agent of a role.
-    Stop(AgentSlot),
-    /// Stop the agent of a role, then start it again, as one command.
-    Restart(AgentSlot),
-    /// List agents.
-    List(AgentList),
-    /// Print what an agent of this machine wrote.
-    Logs(AgentLogs),
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct AgentSlot {
-    /// The room.
-    #[arg(long, value_name = "ID")]
-    pub(crate) chatroom_id: String,
-    /// The role.
-    #[arg(long)]
-    pub(crate) role: String,
-    /// Name or id of the machine; by default the one where the role's agent is, this one, or the only one.
-    #[arg(long)]
-    pub(crate) machine: Option<String>,
-    /// How long to wait for the end of the command, for example 90s.
-    #[arg(long, default_value = "60s", value_parser = crate::duration::parse)]
-    pub(crate) timeout: std::time::Duration,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct AgentStart {
-    #[command(flatten)]
-    pub(crate) slot: AgentSlot,
-    /// Tool to start, for example opencode, claude or echo.
-    #[arg(long)]
-    pub(crate) tool: Option<String>,
-    /// Model, in the tool's own words.
-    #[arg(long)]
-    pub(crate) model: Option<String>,
-    /// Directory to work in, on that machine.
-    #[arg(long)]
-    pub(crate) dir: Option<String>,
-    /// What the agent may do without asking: `ask`, `accept-edits` or `full`.
-    #[arg(long, value_parser = ["ask", "accept-edits", "full"])]
-    pub(crate) permission_mode: Option<String>,
-    /// Take the role over from an agent on another machine.
-    #[arg(long = "move")]
-    pub(crate) take_over: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct AgentList {
-    /// Only of this room.
-    #[arg(long, value_name = "ID")]
-    pub(crate) chatroom_id: Option<String>,
-    /// Only on this machine (name or id).
-    #[arg(long)]
-    pub(crate) machine: Option<String>,
-    /// Ended ones too.
-    #[arg(long)]
-    pub(crate) all: bool,
-}
-
-#[derive(Clone, Debug, Args)]
-pub(crate) struct AgentLogs {
-    /// The agent; or name its role by --chatroom-id and --role.
-    #[arg(required_unless_present = "chatroom_id")]
-    pub(crate) agent_id: Option<String>,
-    /// The room.
-    #[arg(long, value_name = "ID", requires = "role", conflicts_with = "agent_id")]
-    pub(crate) chatroom_id: Option<String>,
-    /// The role.
-    #[arg(long, requires = "chatroom_id")]
-    pub(crate) role: Option<String>,
-    /// How many lines.
-    #[arg(long, default_value_t = 200)]
-    pub(crate) lines: usize,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -507,7 +450,7 @@ pub(crate) struct AgentHost {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
+    use super::{Agent, Cli, Command};
     use chatroom_server::prompt::commands::Commands;
     use clap::{CommandFactory as _, Parser as _};
 
@@ -546,6 +489,50 @@ mod tests {
             let line = command.lines().next().unwrap().split(" <<").next().unwrap();
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
+    }
+
+    #[test]
+    fn an_agent_is_named_by_its_id_or_by_its_role_never_by_both_or_neither() {
+        let is_taken = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        for verb in ["attach", "send --wait", "cancel"] {
+            let text = if verb.starts_with("send") { " -" } else { "" };
+            assert!(is_taken(&format!("chatroom agent {verb} --chatroom-id=r --role=builder{text}")), "{verb}");
+            assert!(is_taken(&format!("chatroom agent {verb} --agent=a{text}")), "{verb}");
+            assert!(!is_taken(&format!("chatroom agent {verb} --agent=a --chatroom-id=r --role=b{text}")), "{verb}");
+            assert!(!is_taken(&format!("chatroom agent {verb} --chatroom-id=r{text}")), "{verb}");
+        }
+        assert!(!is_taken("chatroom agent attach"));
+        assert!(is_taken("chatroom agent logs a -f") && !is_taken("chatroom agent logs a -f --raw"));
+        assert!(is_taken("chatroom agent why --chatroom-id=r --role=builder"));
+    }
+
+    #[test]
+    fn starting_on_a_task_is_said_with_or_without_a_value() {
+        for (flag, wish) in [
+            ("", None),
+            (" --start-on-task", Some(true)),
+            (" --start-on-task=true", Some(true)),
+            (" --start-on-task=false", Some(false)),
+        ] {
+            let line = format!("chatroom agent start --chatroom-id=r --role=b{flag}");
+            let Command::Agent(Agent::Start(start)) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+                panic!("{line}");
+            };
+            assert_eq!(start.start_on_task, wish, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_rule_says_yes_or_no_to_a_kind_or_a_command() {
+        let is_taken = |more: &[&str]| {
+            let words = ["chatroom", "permission", "rule", "add", "--chatroom-id=r"];
+            Cli::try_parse_from(words.iter().chain(more)).is_ok()
+        };
+        assert!(is_taken(&["--allow", "--command=cargo test", "--for=2h"]));
+        assert!(is_taken(&["--deny", "--kind=fetch", "--role=builder"]));
+        assert!(!is_taken(&["--allow", "--deny", "--kind=fetch"]));
+        assert!(!is_taken(&["--allow"]) && !is_taken(&["--kind=read"]));
+        assert!(!is_taken(&["--allow", "--kind=paint"]));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod commands;
 mod context;
 mod duration;
 mod error;
+mod ids;
 mod input;
 mod local_wait;
 mod log;
@@ -21,6 +22,7 @@ mod room_feed;
 mod serve;
 mod stop;
 mod team_file;
+mod transcript;
 mod ui;
 mod up;
 

@@ -34,8 +34,8 @@ fn by_names(processes: &[Vec<String>]) -> Option<&'static str> {
         // `agent` is too general a name to tell a tool by.
         registry::all()
             .iter()
-            .find(|tool| tool.binaries.iter().any(|binary| *binary == name && name != "agent"))
-            .map(|tool| tool.name)
+            .find(|tool| tool.binaries.iter().any(|binary| binary == name && name != "agent"))
+            .map(|tool| tool.name.as_str())
     })
 }
 

@@ -3,9 +3,10 @@
 //! Queries give states, not events; after a cut the same state comes again. The feed keeps what was told and tells the
 //! difference.
 
-use chatroom_protocol::agent::Agent;
+use chatroom_protocol::agent::{Agent, TroubleKind, TurnState};
 use chatroom_protocol::api::participants::Participant;
-use chatroom_protocol::id::{AgentId, TaskId};
+use chatroom_protocol::id::{AgentId, PermissionId, TaskId};
+use chatroom_protocol::permission::{Permission, PermissionState};
 use chatroom_protocol::room::Message;
 use chatroom_protocol::task::{Task, TaskState};
 use serde::Serialize;
@@ -30,6 +31,16 @@ pub(crate) enum Happened {
         /// As it is now.
         agent: Box<Agent>,
     },
+    /// The turn of an agent stands elsewhere than before, or its tool has another trouble.
+    Turn {
+        /// As it is now.
+        agent: Box<Agent>,
+    },
+    /// An agent asks for a permission, or a request that waited has its end.
+    Permission {
+        /// As it is now.
+        permission: Box<Permission>,
+    },
     /// A role began to wait for a task, or waits no more.
     Waiter {
         /// As it is now.
@@ -51,6 +62,7 @@ pub(crate) struct Feed {
     newest: Option<i64>,
     tasks: Option<BTreeMap<TaskId, Task>>,
     agents: Option<BTreeMap<AgentId, Agent>>,
+    permissions: Option<BTreeMap<PermissionId, &'static str>>,
     waiters: BTreeMap<String, bool>,
     is_down: bool,
 }
@@ -114,9 +126,31 @@ impl Feed {
             })
             .collect();
         changed.sort_by_key(|agent| agent.created_at);
-        let happened = changed.into_iter().map(|agent| Happened::Agent { agent: Box::new(agent.clone()) }).collect();
+        let mut happened: Vec<Happened> =
+            changed.into_iter().map(|agent| Happened::Agent { agent: Box::new(agent.clone()) }).collect();
+        let mut turned: Vec<&Agent> = list
+            .iter()
+            .filter(|agent| {
+                let known = before.as_ref().and_then(|before| before.get(&agent.agent_id));
+                agent.state.is_active() && session(agent) != known.map_or((None, None), session)
+            })
+            .collect();
+        turned.sort_by_key(|agent| agent.session.turn.as_ref().map(|turn| turn.since));
+        happened.extend(turned.into_iter().map(|agent| Happened::Turn { agent: Box::new(agent.clone()) }));
         self.agents = Some(list.into_iter().map(|agent| (agent.agent_id.clone(), agent)).collect());
         happened
+    }
+
+    /// Takes in the permission requests, also those that have their end. Of the first answer those that wait are told.
+    pub(crate) fn permissions(&mut self, list: Vec<Permission>) -> Vec<Happened> {
+        let before = self.permissions.take();
+        self.permissions = Some(list.iter().map(|asked| (asked.permission_id.clone(), asked.state.name())).collect());
+        let is_told = |asked: &Permission| match &before {
+            None => asked.state == PermissionState::Pending,
+            Some(before) => before.get(&asked.permission_id).is_none_or(|known| *known != asked.state.name()),
+        };
+        // One that was asked and answered in between, by a rule for example, is told too: with its answer.
+        list.into_iter().filter(is_told).map(|asked| Happened::Permission { permission: Box::new(asked) }).collect()
     }
 
     /// Takes in who waits.
@@ -142,13 +176,22 @@ impl Feed {
     }
 }
 
+/// What is told of a session when it changes.
+fn session(agent: &Agent) -> (Option<TurnState>, Option<TroubleKind>) {
+    let session = &agent.session;
+    (session.turn.as_ref().map(|turn| turn.state), session.trouble.as_ref().map(|trouble| trouble.kind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Feed, Happened};
     use chatroom_protocol::UnixMs;
+    use chatroom_protocol::agent::{AgentExit, AgentState, Turn, TurnState};
     use chatroom_protocol::api::participants::Participant;
+    use chatroom_protocol::permission::{Permission, PermissionState};
     use chatroom_protocol::room::{Message, MessageKind};
     use chatroom_protocol::task::{Task, TaskState};
+    use chatroom_protocol::transcript::ToolKind;
 
     fn messages(numbers: std::ops::RangeInclusive<i64>) -> Vec<Message> {
         numbers
@@ -219,6 +262,48 @@ mod tests {
         assert_eq!((changed.len(), gone.as_slice()), (0, ["t".into()].as_slice()));
         let lists = vec![task("other", TaskState::Completed, 1), task("t", TaskState::Completed, 2)];
         assert_eq!(Feed::ended(&gone, lists).len(), 1);
+    }
+
+    #[test]
+    fn a_turn_is_told_when_it_changes_and_not_when_the_agent_ended() {
+        let mut feed = Feed::default();
+        let mut agent = crate::commands::an_agent();
+        let turn = |state| Some(Turn { state, since: UnixMs(1), task_id: None });
+        assert!(matches!(feed.agents(vec![agent.clone()]).as_slice(), [Happened::Agent { .. }]));
+        agent.session.turn = turn(TurnState::Working);
+        assert!(matches!(feed.agents(vec![agent.clone()]).as_slice(), [Happened::Turn { .. }]));
+        assert_eq!(feed.agents(vec![agent.clone()]), []);
+        agent.session.turn = turn(TurnState::NeedsYou);
+        assert!(matches!(feed.agents(vec![agent.clone()]).as_slice(), [Happened::Turn { .. }]));
+        agent.session.turn = turn(TurnState::Idle);
+        agent.state = AgentState::Exited { at: UnixMs(2), exit: AgentExit::Stopped };
+        assert!(matches!(feed.agents(vec![agent]).as_slice(), [Happened::Agent { .. }]));
+    }
+
+    #[test]
+    fn a_request_is_told_when_it_is_asked_and_when_it_has_its_end() {
+        let asked = |id: &str, state| Permission {
+            permission_id: id.into(),
+            agent_id: "a".into(),
+            chatroom_id: "r".into(),
+            role: "builder".to_owned(),
+            machine_id: "m".into(),
+            request_id: id.to_owned(),
+            title: "x".to_owned(),
+            tool_kind: ToolKind::Execute,
+            command: None,
+            paths: Vec::new(),
+            options: Vec::new(),
+            asked_at: UnixMs(0),
+            expires_at: UnixMs(9),
+            state,
+        };
+        let ended = || PermissionState::Withdrawn { at: UnixMs(1) };
+        let mut feed = Feed::default();
+        assert_eq!(feed.permissions(vec![asked("old", ended()), asked("a", PermissionState::Pending)]).len(), 1);
+        assert_eq!(feed.permissions(vec![asked("old", ended()), asked("a", PermissionState::Pending)]), []);
+        assert_eq!(feed.permissions(vec![asked("a", ended()), asked("b", PermissionState::Pending)]).len(), 2);
+        assert_eq!(feed.permissions(vec![asked("a", ended()), asked("b", PermissionState::Pending)]), []);
     }
 
     #[test]

@@ -41,6 +41,21 @@ impl Ui {
         writeln!(err, "{}", printable(text))
     }
 
+    /// Prints lines with their looks, as far as this terminal shows any. With `--json` they go to stderr.
+    pub(crate) fn lines(self, lines: &[Line]) -> io::Result<()> {
+        let is_styled = if self.json { is_styled(&io::stderr()) } else { is_styled(&io::stdout()) };
+        let mut text = String::new();
+        for line in lines {
+            let _ = writeln!(text, "{}", line.show(is_styled));
+        }
+        if self.json {
+            return io::stderr().lock().write_all(text.as_bytes());
+        }
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
+    }
+
     /// Prints the answer of a command: the document, or the text made from it.
     pub(crate) fn answer<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> io::Result<()> {
         if self.json { self.document(value) } else { write_out(&printable(text(value).trim_end_matches('\n'))) }
@@ -57,6 +72,51 @@ impl Ui {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
         write_out(&escape_directions(&text))
     }
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// As the terminal writes.
+    Plain,
+    /// Of less weight.
+    Dim,
+    /// Of more weight.
+    Bold,
+    /// To be seen.
+    Alert,
+}
+
+/// A line with its look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    style: Style,
+    text: String,
+}
+
+impl Line {
+    /// A line of text. It is cleaned when it is printed.
+    pub(crate) fn new(style: Style, text: &str) -> Self {
+        Self { style, text: text.to_owned() }
+    }
+
+    /// The text that a terminal gets: only the look steers it, never the text.
+    pub(crate) fn show(&self, is_styled: bool) -> String {
+        let text = one_line(&self.text);
+        let code = match self.style {
+            Style::Plain => return text,
+            Style::Dim => "2",
+            Style::Bold => "1",
+            Style::Alert => "33",
+        };
+        if is_styled { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
+    }
+}
+
+/// Whether what is written there is for a terminal that shows looks.
+fn is_styled(output: &impl io::IsTerminal) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    output.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Breaks a line into lines of at most `width` letters, at blanks where there are any; each but the first begins with `indent`.
@@ -149,7 +209,14 @@ fn write_out(text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape_directions, one_line, printable, table, wrap};
+    use super::{Line, Style, escape_directions, one_line, printable, table, wrap};
+
+    #[test]
+    fn a_line_is_steered_by_its_look_alone() {
+        let line = Line::new(Style::Dim, "a\x1b[31mb\nc");
+        assert_eq!(line.show(true), "\x1b[2ma\\u{1b}[31mb\\nc\x1b[0m");
+        assert_eq!(line.show(false), "a\\u{1b}[31mb\\nc");
+    }
 
     #[test]
     fn escape_sequences_are_written_out() {

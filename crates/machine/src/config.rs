@@ -83,7 +83,7 @@ impl Config {
         let at = |needle: &str| text.find(needle).unwrap_or(0);
         for (name, tool) in &config.tools {
             if crate::tools::registry::find(name).is_none() {
-                let known: Vec<_> = crate::tools::registry::all().iter().map(|spec| spec.name).collect();
+                let known: Vec<_> = crate::tools::registry::all().iter().map(|spec| spec.name.as_str()).collect();
                 return Err(wrong(at(name), format!("there is no tool `{name}`; known are {}", known.join(", "))));
             }
             if let Some(path) = tool.path.as_ref().filter(|path| !path.is_absolute()) {

@@ -77,6 +77,18 @@ impl Home {
         self.path.join("config.toml")
     }
 
+    /// The tools that the owner has described; never written by this program.
+    #[must_use]
+    pub fn tools_toml(&self) -> PathBuf {
+        self.path.join("tools.toml")
+    }
+
+    /// What the built-in agent remembers of its sessions.
+    #[must_use]
+    pub fn echo_sessions(&self) -> PathBuf {
+        self.path.join("echo-sessions")
+    }
+
     /// What tools said about themselves, by path and file.
     #[must_use]
     pub fn tools_cache(&self) -> PathBuf {

@@ -25,7 +25,7 @@ pub(crate) enum Room {
     Start(RoomStart),
     /// Stop every agent of a room.
     Stop(RoomStop),
-    /// Follow a room: messages, tasks and agents as they come, until Ctrl-C.
+    /// Follow a room: messages, tasks, agents and what they ask as it comes, until Ctrl-C.
     Watch(Watch),
     /// Archive a room: it takes no more messages.
     Archive(RoomRef),
@@ -68,10 +68,13 @@ pub(crate) struct RoomStart {
     /// Directory of one role, on its machine; without a role, of those that have none yet.
     #[arg(long, value_name = "[ROLE:]DIR")]
     pub(crate) dir: Vec<String>,
-    /// What the agents may do without asking: `ask`, `accept-edits` or `full`; with a role before it, that one's.
+    /// What the agents may do without asking: `ask` (the default), `accept-edits` or `full`; with a role before it, that one's.
     #[arg(long, value_name = "[ROLE:]MODE")]
     pub(crate) permission_mode: Vec<String>,
-    /// How long to wait for each start, for example 90s.
+    /// Let a task that comes for a role start its agent.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    pub(crate) start_on_task: Option<bool>,
+    /// How long to wait until all of them are ready, for example 90s.
     #[arg(long, default_value = "60s", value_parser = crate::duration::parse)]
     pub(crate) timeout: Duration,
 }

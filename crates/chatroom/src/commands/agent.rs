@@ -1,254 +1,76 @@
-//! `chatroom agent`: start, stop and see agents. A command is sent under one idempotency key; then its end is awaited live.
+//! `chatroom agent`: start, stop, see and talk to agents.
 
-use crate::cli::{Agent as AgentCommand, AgentList, AgentLogs, AgentSlot, AgentStart};
-use crate::context::{Context, link};
+mod attach;
+mod command;
+mod logs;
+mod start;
+mod stream;
+mod talk;
+mod why;
+
+pub(crate) use command::{outcome, send, wait_for_end, wait_over};
+pub(crate) use start::{begun, configure, settled, until_settled};
+
+use crate::cli::{Agent as AgentCommand, AgentList, AgentTarget};
+use crate::context::Context;
 use crate::duration::show;
-use crate::error::{Refused, refused};
-use crate::machines::{default, known_here, named, this_machine};
-use crate::retry;
+use crate::error::refused;
+use crate::ids::by_beginning;
+use crate::machines::named;
+use crate::program;
 use crate::ui::{one_line, table};
 use anyhow::Result;
-use chatroom_machine::{Client, Link, LinkEvent, clock};
+use chatroom_machine::{Client, clock};
 use chatroom_protocol::UnixMs;
-use chatroom_protocol::agent::{Agent, AgentExit, AgentState};
+use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState, TurnState};
 use chatroom_protocol::api::{Empty, agents, machines};
-use chatroom_protocol::command::{Command, CommandRequest, CommandResult, CommandStatus, RoleSlot, StartAgent};
-use chatroom_protocol::id::ChatroomId;
-use chatroom_protocol::machine::{ConnectionState, Machine};
-use chatroom_protocol::tool::PermissionMode;
-use std::path::Path;
-use std::time::Duration;
-use tokio_util::sync::CancellationToken;
+use chatroom_protocol::command::CommandRequest;
+use chatroom_protocol::machine::Machine;
+use std::fmt::Write as _;
 
 /// Runs an `agent` command.
 pub(crate) async fn run(context: &Context, command: AgentCommand) -> Result<()> {
     match command {
-        AgentCommand::Start(start) => self::start(context, start).await,
-        AgentCommand::Stop(slot) => command_slot(context, slot, CommandRequest::StopAgent).await,
-        AgentCommand::Restart(slot) => command_slot(context, slot, CommandRequest::RestartAgent).await,
+        AgentCommand::Start(start) => self::start::start(context, start).await,
+        AgentCommand::Stop(slot) => self::start::command_slot(context, slot, CommandRequest::StopAgent).await,
+        AgentCommand::Restart(slot) => self::start::command_slot(context, slot, CommandRequest::RestartAgent).await,
         AgentCommand::List(list) => self::list(context, list).await,
-        AgentCommand::Logs(logs) => self::logs(context, logs).await,
+        AgentCommand::Attach(args) => attach::run(context, args).await,
+        AgentCommand::Send(args) => talk::send(context, args).await,
+        AgentCommand::Cancel(args) => talk::cancel(context, args).await,
+        AgentCommand::Logs(logs) => self::logs::run(context, logs).await,
+        AgentCommand::Why(args) => why::run(context, args).await,
     }
 }
 
-async fn start(context: &Context, start: AgentStart) -> Result<()> {
-    let client = context.client()?;
-    let list = client.call::<machines::ListMachines>(&Empty {}).await?;
-    let (this, machine) = match &start.slot.machine {
-        Some(name) => (this_machine(context), named(&list, name)?),
+/// The agent that is meant: by its id or the beginning of it; or the one that holds the role, else the newest that held it.
+pub(crate) async fn find(client: &Client, target: &AgentTarget) -> Result<Agent> {
+    if let Some(id) = &target.agent {
+        let list = client.call::<agents::List>(&agents::ListArgs { include_ended: true, ..Default::default() }).await?;
+        let hint = "chatroom agent list --all";
+        return Ok(by_beginning("agent", &list, id, |agent| agent.agent_id.as_str(), hint)?.clone());
+    }
+    let (Some(room), Some(role)) = (&target.chatroom_id, &target.role) else {
+        return Err(refused("no agent is named").hint("give --chatroom-id and --role, or --agent").into());
+    };
+    let args = agents::ListArgs { chatroom_id: Some(room.as_str().into()), machine_id: None, include_ended: true };
+    let list = client.call::<agents::List>(&args).await?;
+    let role = role.trim().to_lowercase();
+    match pick(list, &role) {
+        Some(agent) => Ok(agent),
         None => {
-            let this = known_here(context)?;
-            let machine = default(&list, this.as_ref())?;
-            (this, machine)
-        }
-    };
-    let chatroom_id = ChatroomId::from(start.slot.chatroom_id.clone());
-    let is_here = this.as_ref() == Some(&machine.machine_id);
-    configure(context, &client, &start, machine, is_here).await?;
-    let request = CommandRequest::StartAgent(StartAgent {
-        chatroom_id,
-        role: start.slot.role.clone(),
-        take_over: start.take_over,
-    });
-    send_and_wait(context, &client, machine, request, start.slot.timeout).await
-}
-
-/// Sets what "start" uses, when the command line says anything about it. The first time on this machine the directory is the
-/// current one, unless said otherwise.
-pub(crate) async fn configure(
-    context: &Context,
-    client: &Client,
-    start: &AgentStart,
-    machine: &Machine,
-    is_here: bool,
-) -> Result<()> {
-    let chatroom_id = ChatroomId::from(start.slot.chatroom_id.clone());
-    if start.tool.is_none() && start.model.is_none() && start.dir.is_none() && start.permission_mode.is_none() {
-        return Ok(());
-    }
-    let working_dir = match &start.dir {
-        Some(dir) if Path::new(dir).is_absolute() => Some(dir.clone()),
-        Some(dir) if is_here => Some(text_of(&std::path::absolute(dir)?)?),
-        Some(dir) => {
-            let message = format!(
-                "`{}` is not an absolute path, and the machine {} is another one",
-                one_line(dir),
-                one_line(&machine.name)
-            );
-            return Err(refused(message).hint("give the directory's whole path on that machine").into());
-        }
-        None => {
-            let configs = client
-                .call::<machines::GetAgentConfigs>(&machines::ChatroomArgs { chatroom_id: chatroom_id.clone() })
-                .await?;
-            let known = configs.iter().any(|known| {
-                known.config.machine_id == machine.machine_id
-                    && known.config.role == start.slot.role.trim().to_lowercase()
-            });
-            if is_here && !known { Some(text_of(&std::env::current_dir()?)?) } else { None }
-        }
-    };
-    let args = machines::UpdateAgentConfigArgs {
-        machine_id: machine.machine_id.clone(),
-        chatroom_id,
-        role: start.slot.role.clone(),
-        tool: start.tool.as_deref().map(Into::into),
-        model: start.model.clone(),
-        working_dir,
-        permission_mode: start.permission_mode.as_deref().and_then(PermissionMode::parse),
-        start_on_task: None,
-    };
-    let config = client.call::<machines::UpdateAgentConfig>(&args).await?;
-    if !context.ui.is_json() {
-        context.ui.note(&format!(
-            "{} on {}: {} in {}",
-            config.role,
-            one_line(&machine.name),
-            config.tool,
-            one_line(&config.working_dir)
-        ))?;
-    }
-    Ok(())
-}
-
-async fn command_slot(context: &Context, slot: AgentSlot, request: fn(RoleSlot) -> CommandRequest) -> Result<()> {
-    let client = context.client()?;
-    let list = client.call::<machines::ListMachines>(&Empty {}).await?;
-    let chatroom_id = ChatroomId::from(slot.chatroom_id.clone());
-    let role = slot.role.trim().to_lowercase();
-    let machine = match &slot.machine {
-        Some(name) => named(&list, name)?,
-        // Where the agent is; else where it would be started.
-        None => match list
-            .iter()
-            .find(|machine| machine.agents.iter().any(|agent| agent.chatroom_id == chatroom_id && agent.role == role))
-        {
-            Some(machine) => machine,
-            None => default(&list, known_here(context)?.as_ref())?,
-        },
-    };
-    let request = request(RoleSlot { chatroom_id, role: slot.role });
-    send_and_wait(context, &client, machine, request, slot.timeout).await
-}
-
-async fn send_and_wait(
-    context: &Context,
-    client: &Client,
-    machine: &Machine,
-    request: CommandRequest,
-    timeout: Duration,
-) -> Result<()> {
-    let command = send(context, client, machine, request).await?;
-    let command = if command.status.is_terminal() { command } else { wait_for_end(client, command, timeout).await? };
-    let outcome = outcome(&command, &machine.name, timeout);
-    if outcome.is_err() && context.ui.is_json() {
-        context.ui.document(&command)?;
-    }
-    let said = outcome?;
-    Ok(context.ui.answer(&command, |_| said)?)
-}
-
-/// Sends a command; says so when it has to wait for its machine.
-pub(crate) async fn send(
-    context: &Context,
-    client: &Client,
-    machine: &Machine,
-    request: CommandRequest,
-) -> Result<Command> {
-    let args = machines::SendCommandArgs { machine_id: machine.machine_id.clone(), request, deadline_ms: None };
-    let command = retry::idempotent::<machines::SendCommand>(client, &args).await?;
-    if !command.status.is_terminal() && machine.connection != ConnectionState::Connected {
-        let now = clock::now();
-        context.ui.note(&format!(
-            "{} is {} for {}: the command waits for it, at most {}",
-            one_line(&machine.name),
-            machine.connection.as_str(),
-            show(now.since(machine.connection_since)),
-            show(command.expires_at.since(now))
-        ))?;
-    }
-    Ok(command)
-}
-
-/// What came of a command that was waited for, in one line; the refusal when it failed or has not ended.
-pub(crate) fn outcome(command: &Command, machine: &str, timeout: Duration) -> Result<String, Refused> {
-    match &command.status {
-        CommandStatus::Failed { failure, .. } => Err(Refused::from(failure.clone())),
-        CommandStatus::Completed { result, .. } => Ok(say(result, role_of(command), &one_line(machine))),
-        CommandStatus::Pending | CommandStatus::Processing { .. } => {
-            let hint = format!("it goes on; see `chatroom machine show {}`", crate::program::quote(machine));
-            let waited = show(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
-            Err(refused(format!("the command has not ended after {waited}")).hint(hint))
+            let start =
+                format!("chatroom agent start --chatroom-id={} --role={}", program::quote(room), program::quote(&role));
+            Err(refused(format!("no agent of {} was ever started in this room", one_line(&role))).hint(start).into())
         }
     }
 }
 
-/// Follows a command to its end; gives it as it stands when the time is over.
-pub(crate) async fn wait_for_end(client: &Client, command: Command, timeout: Duration) -> Result<Command> {
-    let shutdown = CancellationToken::new();
-    let _end = shutdown.clone().drop_guard();
-    wait_over(&link(client, &shutdown)?, command, timeout).await
-}
-
-/// The same over a link that is there.
-pub(crate) async fn wait_over(link: &Link, command: Command, timeout: Duration) -> Result<Command> {
-    let mut live =
-        link.subscribe::<machines::GetCommand>(&machines::CommandArgs { command_id: command.command_id.clone() });
-    let mut newest = command;
-    let follow = async {
-        while let Some(event) = live.next().await {
-            match event {
-                LinkEvent::Value(command) => {
-                    let ended = command.status.is_terminal();
-                    newest = command;
-                    if ended {
-                        break;
-                    }
-                }
-                LinkEvent::Refused(refusal) => return Err(refusal),
-                LinkEvent::Down { .. } | LinkEvent::Up => {}
-            }
-        }
-        Ok(())
-    };
-    match tokio::time::timeout(timeout, follow).await {
-        Ok(Err(refusal)) => Err(refusal.into()),
-        Ok(Ok(())) | Err(_) => Ok(newest),
-    }
-}
-
-fn role_of(command: &Command) -> &str {
-    match &command.request {
-        CommandRequest::StartAgent(start) => &start.role,
-        CommandRequest::StopAgent(slot) | CommandRequest::RestartAgent(slot) => &slot.role,
-        CommandRequest::Ping(_)
-        | CommandRequest::Status(_)
-        | CommandRequest::ListModels(_)
-        | CommandRequest::CheckDir(_) => "",
-    }
-}
-
-fn say(result: &CommandResult, role: &str, machine: &str) -> String {
-    match result {
-        CommandResult::Started { agent_id, pid } => format!("{role} runs on {machine}: agent {agent_id}, pid {pid}"),
-        CommandResult::StartedThenExited { agent_id, exit } => {
-            format!("{role} was started on {machine} as agent {agent_id} and has ended: {}", ended(exit))
-        }
-        CommandResult::StartedThenLost { agent_id } => {
-            format!("{role} was started on {machine} as agent {agent_id}, but it is gone and nobody saw how")
-        }
-        CommandResult::AlreadyRunning { agent_id } => format!("{role} runs already on {machine}: agent {agent_id}"),
-        CommandResult::Stopped { agent_id, exit } => {
-            format!("{role} on {machine} is stopped: agent {agent_id}, {}", ended(exit))
-        }
-        CommandResult::NotRunning => format!("{role} does not run on {machine}"),
-        CommandResult::Pong => format!("{machine} answered"),
-        CommandResult::Status(status) => {
-            format!("{machine}: daemon {} with {} agents", status.pid, status.agents.len())
-        }
-        CommandResult::Models(list) => format!("{machine}: {} models", list.models.len()),
-        CommandResult::DirIsUsable { path } => format!("{machine}: agents can work in {path}"),
-    }
+/// Of agents that stand newest first: the one that holds the role, else the newest that held it.
+fn pick(list: Vec<Agent>, role: &str) -> Option<Agent> {
+    let mut of_role: Vec<Agent> = list.into_iter().filter(|agent| agent.role == role).collect();
+    let at = of_role.iter().position(|agent| agent.state.is_active()).unwrap_or(0);
+    (at < of_role.len()).then(|| of_role.swap_remove(at))
 }
 
 /// How an agent ended, in words.
@@ -294,46 +116,113 @@ pub(crate) fn describe(agents: &[Agent], machines: &[Machine], now: UnixMs) -> S
             agent.role.clone(),
             agent.tool.to_string(),
             state,
+            turn_in_words(&agent.session, now),
             agent.heard_at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", show(now.since(at)))),
             machine.map_or_else(|| agent.machine_id.to_string(), |machine| machine.name.clone()),
             agent.working_dir.clone(),
             agent.agent_id.to_string(),
         ]
     };
-    table(
-        ["ROLE", "TOOL", "STATE", "HEARD", "MACHINE", "DIRECTORY", "AGENT"],
+    let mut text = table(
+        ["ROLE", "TOOL", "STATE", "TURN", "HEARD", "MACHINE", "DIRECTORY", "AGENT"],
         &agents.iter().map(row).collect::<Vec<_>>(),
-    )
-}
-
-/// What an agent of this machine wrote, from its file here.
-async fn logs(context: &Context, logs: AgentLogs) -> Result<()> {
-    let agent_id = match (logs.agent_id, logs.chatroom_id, logs.role) {
-        (Some(agent_id), _, _) => agent_id,
-        (None, Some(room), Some(role)) => {
-            let args = agents::ListArgs {
-                chatroom_id: Some(room.into()),
-                machine_id: known_here(context)?,
-                include_ended: true,
-            };
-            let found = context.client()?.call::<agents::List>(&args).await?;
-            let role = role.trim().to_lowercase();
-            match found.into_iter().find(|agent| agent.role == role) {
-                Some(agent) => agent.agent_id.to_string(),
-                None => {
-                    return Err(refused(format!("no agent of {} was started on this machine", one_line(&role))).into());
-                }
-            }
+    );
+    for agent in agents.iter().filter(|agent| agent.state.is_active()) {
+        if let Some(trouble) = &agent.session.trouble {
+            let repair = trouble.repair.as_ref().map(|repair| format!("; {}", one_line(repair))).unwrap_or_default();
+            let since = show(now.since(trouble.at));
+            let _ = writeln!(
+                text,
+                "{} cannot work for {since}: {}{repair}",
+                one_line(&agent.role),
+                one_line(&trouble.message)
+            );
         }
-        _ => return Err(refused("no agent is named").hint("chatroom agent list --all").into()),
-    };
-    let text = crate::agent_log::tail(&context.home, &agent_id, logs.lines)?;
-    Ok(context.ui.answer(&text, Clone::clone)?)
+    }
+    text
 }
 
-fn text_of(path: &Path) -> Result<String> {
-    match path.to_str() {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(refused(format!("the path {} is not UTF-8", path.display())).into()),
+/// What a session does and for how long, with the requests that wait; nothing where nothing was heard of it.
+pub(crate) fn turn_in_words(session: &AgentSession, now: UnixMs) -> String {
+    let Some(turn) = &session.turn else { return String::new() };
+    let since = show(now.since(turn.since));
+    let open = match session.open_permissions {
+        ..=0 => String::new(),
+        1 => ", 1 request".to_owned(),
+        more => format!(", {more} requests"),
+    };
+    format!("{} for {since}{open}", state_in_words(turn.state))
+}
+
+/// What a session does, in words.
+pub(crate) const fn state_in_words(state: TurnState) -> &'static str {
+    match state {
+        TurnState::Starting => "starting",
+        TurnState::Idle => "idle",
+        TurnState::Working => "working",
+        TurnState::WaitingForPermission => "asks for a permission",
+        TurnState::NeedsYou => "needs you",
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{describe, pick, turn_in_words};
+    use chatroom_protocol::UnixMs;
+    use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState, Trouble, TroubleKind, Turn, TurnState};
+    use chatroom_protocol::tool::PermissionMode;
+
+    /// An agent of which only its process is known.
+    pub(crate) fn agent() -> Agent {
+        Agent {
+            agent_id: "a1".into(),
+            chatroom_id: "r1".into(),
+            role: "builder".to_owned(),
+            machine_id: "m1".into(),
+            tool: "echo".into(),
+            model: None,
+            working_dir: "/work".to_owned(),
+            permission_mode: PermissionMode::Ask,
+            command_id: "c1".into(),
+            session: AgentSession::default(),
+            state: AgentState::Running { since: UnixMs(0), pid: 7 },
+            prompt_version: None,
+            created_at: UnixMs(0),
+            heard_at: None,
+        }
+    }
+
+    #[test]
+    fn the_agent_of_a_role_is_the_one_that_holds_it_else_the_newest() {
+        let ended = Agent {
+            agent_id: "new".into(),
+            state: AgentState::Exited { at: UnixMs(1), exit: AgentExit::Lost },
+            ..agent()
+        };
+        let other = Agent { role: "planner".to_owned(), ..agent() };
+        let found = |list: Vec<Agent>| pick(list, "builder").map(|agent| agent.agent_id.to_string());
+        assert_eq!(found(vec![other.clone(), ended.clone(), agent()]).as_deref(), Some("a1"));
+        assert_eq!(
+            found(vec![other.clone(), ended.clone(), Agent { agent_id: "old".into(), ..ended }]).as_deref(),
+            Some("new")
+        );
+        assert_eq!(found(vec![other]), None);
+    }
+
+    #[test]
+    fn the_list_shows_the_turn_with_its_age_open_requests_and_trouble() {
+        let mut agent = agent();
+        assert_eq!(turn_in_words(&agent.session, UnixMs(9)), "");
+        agent.session.turn = Some(Turn { state: TurnState::WaitingForPermission, since: UnixMs(1_000), task_id: None });
+        agent.session.open_permissions = 2;
+        agent.session.trouble = Some(Trouble {
+            kind: TroubleKind::Quota,
+            message: "no more\ntoday".to_owned(),
+            repair: Some("wait".to_owned()),
+            at: UnixMs(2_000),
+        });
+        let text = describe(&[agent], &[], UnixMs(4_000));
+        assert!(text.contains("asks for a permission for 3 s, 2 requests"), "{text}");
+        assert!(text.ends_with("builder cannot work for 2 s: no more\\ntoday; wait\n"), "{text}");
     }
 }

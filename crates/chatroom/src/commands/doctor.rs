@@ -1,7 +1,7 @@
 //! `chatroom doctor`: checks what everything stands on, with the repair for each fault; `--e2e` does a whole round trip.
 
 use crate::cli::Doctor;
-use crate::commands::agent::wait_for_end;
+use crate::commands::agent::{begun, settled, until_settled, wait_for_end};
 use crate::context::{Context, link, signed_in};
 use crate::error::{Said, refused};
 use crate::machines::default;
@@ -13,7 +13,7 @@ use chatroom_machine::identity::{self, Fingerprint};
 use chatroom_machine::tools::Detector;
 use chatroom_machine::{Client, LinkEvent};
 use chatroom_protocol::api::{Empty, auth, chatrooms, machines, messages};
-use chatroom_protocol::command::{CommandRequest, CommandStatus, RoleSlot, StartAgent};
+use chatroom_protocol::command::{Command, CommandRequest, CommandStatus, RoleSlot, StartAgent};
 use chatroom_protocol::id::ChatroomId;
 use chatroom_protocol::machine::{ConnectionState, Machine};
 use chatroom_protocol::room::USER_ROLE;
@@ -198,6 +198,9 @@ async fn tools(context: &Context) -> Check {
         Err(error) => return fault("tools", error.to_string(), "correct config.toml"),
     };
     let found = Detector::new(&context.home, &config).detect().await;
+    if let Some(wrong) = found.fault {
+        return fault("tools", wrong, "correct the file; until then the tools that it describes are missing");
+    }
     let available: Vec<&str> =
         found.reports.iter().filter(|report| report.is_available()).map(|report| report.name.as_str()).collect();
     well("tools", format!("{} (see `chatroom machine detect`)", available.join(", ")))
@@ -242,12 +245,17 @@ async fn exchange(
     clock.lap("choose the tool");
     let start =
         CommandRequest::StartAgent(StartAgent { chatroom_id: room.clone(), role: role.to_owned(), take_over: false });
-    command(client, machine, start).await?;
+    let started = command(client, machine, start).await?;
     clock.lap("start the agent");
 
     let shutdown = CancellationToken::new();
     let _end = shutdown.clone().drop_guard();
     let link = link(client, &shutdown)?;
+    if let Some(agent_id) = begun(&started) {
+        let agent = until_settled(&link, agent_id, Instant::now() + STEP).await?;
+        settled(agent.as_ref(), STEP)?;
+    }
+    clock.lap("wait until it is ready");
     let mut live = link.subscribe::<messages::List>(&messages::ListArgs {
         chatroom_id: room.clone(),
         after: None,
@@ -276,16 +284,17 @@ async fn exchange(
 }
 
 async fn stop(client: &Client, machine: &Machine, room: &ChatroomId, role: &str) -> Result<()> {
-    command(client, machine, CommandRequest::StopAgent(RoleSlot { chatroom_id: room.clone(), role: role.to_owned() }))
-        .await
+    let slot = RoleSlot { chatroom_id: room.clone(), role: role.to_owned() };
+    command(client, machine, CommandRequest::StopAgent(slot)).await.map(drop)
 }
 
-async fn command(client: &Client, machine: &Machine, request: CommandRequest) -> Result<()> {
+async fn command(client: &Client, machine: &Machine, request: CommandRequest) -> Result<Command> {
     let args = machines::SendCommandArgs { machine_id: machine.machine_id.clone(), request, deadline_ms: None };
     let sent = retry::idempotent::<machines::SendCommand>(client, &args).await?;
-    match wait_for_end(client, sent, STEP).await?.status {
-        CommandStatus::Completed { .. } => Ok(()),
-        CommandStatus::Failed { failure, .. } => Err(crate::error::Refused::from(failure).into()),
+    let ended = wait_for_end(client, sent, STEP).await?;
+    match &ended.status {
+        CommandStatus::Completed { .. } => Ok(ended),
+        CommandStatus::Failed { failure, .. } => Err(crate::error::Refused::from(failure.clone()).into()),
         CommandStatus::Pending | CommandStatus::Processing { .. } => {
             Err(refused("the machine did not do it in time").hint("chatroom machine daemon logs").into())
         }

@@ -1,6 +1,7 @@
 //! `chatroom machine`: machines, and the identity and tools of this one.
 
-use crate::cli::{Machine as MachineCommand, Repair};
+use crate::cli::{Machine as MachineCommand, MachineModels, Repair};
+use crate::commands::agent::{outcome, send, wait_for_end};
 use crate::commands::daemon;
 use crate::context::{Context, signed_in};
 use crate::duration::show;
@@ -17,9 +18,10 @@ use chatroom_machine::tools::{Detection, Detector};
 use chatroom_machine::{Client, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::api::{Empty, machines};
-use chatroom_protocol::command::{Command, CommandStatus};
+use chatroom_protocol::command::{Command, CommandRequest, CommandResult, CommandStatus, ToolRef};
 use chatroom_protocol::machine::Machine;
-use chatroom_protocol::tool::{ToolReport, ToolStatus};
+use chatroom_protocol::tool::{ToolName, ToolReport, ToolStatus};
+use chatroom_protocol::transcript::{Model, ModelList};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -32,6 +34,7 @@ pub(crate) async fn run(context: &Context, command: MachineCommand) -> Result<()
         MachineCommand::Rename { machine, name } => rename(context, &machine, name).await,
         MachineCommand::Remove { machine } => remove(context, &machine).await,
         MachineCommand::Detect { refresh } => detect(context, refresh).await,
+        MachineCommand::Models(args) => models(context, args).await,
         MachineCommand::Repair(repair) => self::repair(context, &repair),
     }
 }
@@ -147,6 +150,9 @@ async fn detect(context: &Context, refresh: bool) -> Result<()> {
     let detector = Detector::new(&context.home, &Config::load(&context.home)?);
     let detector = if refresh { detector.fresh() } else { detector };
     let found = detector.detect().await;
+    if let Some(fault) = &found.fault {
+        context.ui.note(&format!("the tools that you have described cannot be used: {fault}"))?;
+    }
     if let Err(error) = tell_server(context, &found).await {
         context.ui.note(&format!("the server was not told of these tools: {error:#}"))?;
     }
@@ -173,7 +179,52 @@ async fn tell_server(context: &Context, found: &Detection) -> Result<()> {
     Ok(())
 }
 
-/// Tools with their versions, or what is wrong and the repair.
+/// Asks a tool of a machine for its models.
+async fn models(context: &Context, args: MachineModels) -> Result<()> {
+    let client = context.client()?;
+    let list = all(&client).await?;
+    let machine = match &args.machine {
+        Some(name) => named(&list, name)?,
+        None => default(&list, known_here(context)?.as_ref())?,
+    };
+    let tool = ToolName(args.tool.trim().to_lowercase());
+    let request = CommandRequest::ListModels(ToolRef { tool: tool.clone() });
+    let command = send(context, &client, machine, request).await?;
+    let command =
+        if command.status.is_terminal() { command } else { wait_for_end(&client, command, args.timeout).await? };
+    outcome(&command, &machine.name, args.timeout)?;
+    let CommandStatus::Completed { result: CommandResult::Models(models), .. } = &command.status else {
+        return Err(refused(format!("{} did not tell the models of {tool}", one_line(&machine.name)))
+            .hint("is chatroom on that machine an older one? chatroom machine show")
+            .into());
+    };
+    Ok(context.ui.answer(models, |models| describe_models(models, &tool))?)
+}
+
+fn describe_models(list: &ModelList, tool: &ToolName) -> String {
+    if list.models.is_empty() {
+        return format!("{tool} does not tell its models; any name may be given with --model");
+    }
+    let row = |model: &Model| {
+        let mark = if list.default.as_ref() == Some(&model.id) { "*" } else { "" };
+        let name = if model.name == model.id { "" } else { &model.name };
+        [mark.to_owned(), model.id.clone(), name.to_owned()]
+    };
+    let mut text = table(["", "MODEL", "NAME"], &list.models.iter().map(row).collect::<Vec<_>>());
+    match &list.default {
+        Some(default) if list.models.iter().any(|model| model.id == *default) => {
+            text.push_str("\n* is used when none is chosen\n");
+        }
+        Some(default) => text.push_str(&format!("\n{} is used when none is chosen\n", one_line(default))),
+        None => {}
+    }
+    if !list.is_complete {
+        text.push_str("\nthere may be others; any name may be given with --model\n");
+    }
+    text
+}
+
+/// Tools with their versions and how they are spoken to, or what is wrong and the repair.
 pub(crate) fn tools(reports: &[ToolReport]) -> String {
     let row = |report: &ToolReport| {
         let (state, note) = match &report.status {
@@ -182,9 +233,14 @@ pub(crate) fn tools(reports: &[ToolReport]) -> String {
             ToolStatus::Broken { reason, repair } => ("broken".to_owned(), format!("{reason}; {repair}")),
             ToolStatus::Missing { repair } => ("missing".to_owned(), repair.clone()),
         };
-        [report.name.to_string(), state, report.path.clone().unwrap_or_default(), note]
+        let (driver, asks) = match report.driver {
+            Some(driver) => (driver.as_str(), if report.asks { "yes" } else { "no" }),
+            None => ("", ""),
+        };
+        let path = report.path.clone().unwrap_or_default();
+        [report.name.to_string(), state, driver.to_owned(), asks.to_owned(), path, note]
     };
-    table(["TOOL", "STATE", "PATH", "REPAIR"], &reports.iter().map(row).collect::<Vec<_>>())
+    table(["TOOL", "STATE", "DRIVER", "ASKS", "PATH", "REPAIR"], &reports.iter().map(row).collect::<Vec<_>>())
 }
 
 /// A running daemon would go on under the old identity.
@@ -215,4 +271,47 @@ fn repair(context: &Context, repair: &Repair) -> Result<()> {
     Ok(context.ui.answer(&file.machine_id, |id| {
         format!("{said}\nmachine {id}; register it with `chatroom machine daemon start`")
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{describe_models, tools};
+    use chatroom_protocol::tool::{ToolReport, ToolStatus};
+    use chatroom_protocol::transcript::{DriverKind, Model, ModelList};
+
+    #[test]
+    fn models_are_listed_with_the_one_that_is_used_when_none_is_chosen() {
+        let model = |id: &str, name: &str| Model { id: id.to_owned(), name: name.to_owned() };
+        let list = ModelList {
+            models: vec![model("vendor/big", "Big"), model("small", "small")],
+            is_complete: true,
+            default: Some("vendor/big".to_owned()),
+        };
+        let text = describe_models(&list, &"opencode".into());
+        assert_eq!(text, "   MODEL       NAME\n*  vendor/big  Big\n   small\n\n* is used when none is chosen\n");
+        let open = ModelList { is_complete: false, default: None, ..list };
+        assert!(describe_models(&open, &"opencode".into()).ends_with("any name may be given with --model\n"));
+        let none = ModelList { models: Vec::new(), is_complete: false, default: None };
+        assert!(describe_models(&none, &"pi".into()).starts_with("pi does not tell its models"));
+    }
+
+    #[test]
+    fn a_tool_is_shown_with_how_it_is_spoken_to_and_whether_it_can_ask() {
+        let tool = |name: &str, driver, asks| ToolReport {
+            name: name.into(),
+            path: None,
+            driver,
+            asks,
+            status: ToolStatus::Ok { version: "1".to_owned() },
+        };
+        let reports = [
+            tool("opencode", Some(DriverKind::Acp), true),
+            tool("pi", Some(DriverKind::OneShot), false),
+            tool("seen", None, false),
+        ];
+        let text = tools(&reports);
+        assert!(text.contains("opencode  ok 1   acp       yes"), "{text}");
+        assert!(text.contains("pi        ok 1   one-shot  no"), "{text}");
+        assert!(text.contains("seen      ok 1\n"), "{text}");
+    }
 }

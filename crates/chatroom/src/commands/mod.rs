@@ -12,6 +12,7 @@ mod echo;
 mod machine;
 mod mcp;
 mod messages;
+mod permission;
 mod room;
 mod room_agents;
 mod task;
@@ -25,6 +26,9 @@ use crate::cli::Command;
 use crate::context::Context;
 use anyhow::Result;
 
+#[cfg(test)]
+pub(crate) use agent::tests::agent as an_agent;
+
 /// Runs a command of the command line: everything but the long-running processes.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
     match command {
@@ -32,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::User(command) => user::run(context, command).await,
         Command::Machine(command) => machine::run(context, command).await,
         Command::Agent(command) => agent::run(context, command).await,
+        Command::Permission(command) => permission::run(context, command).await,
         Command::Room(command) => room::run(context, command).await,
         Command::Team(command) => team::run(context, command).await,
         Command::Send(args) => messages::send(context, args).await,

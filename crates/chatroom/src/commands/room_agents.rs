@@ -7,7 +7,7 @@ use crate::error::{Said, refused};
 use crate::machines::{default, known_here, named};
 use crate::ui::one_line;
 use anyhow::Result;
-use chatroom_machine::Client;
+use chatroom_machine::{Client, Link};
 use chatroom_protocol::agent::Agent;
 use chatroom_protocol::api::{Empty, agents, chatrooms, machines};
 use chatroom_protocol::command::{Command, CommandRequest, RoleSlot, StartAgent};
@@ -17,6 +17,7 @@ use chatroom_protocol::room::Team;
 use chatroom_protocol::tool::PermissionMode;
 use serde::Serialize;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What came of one role.
@@ -28,6 +29,9 @@ struct Outcome {
     machine: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<Command>,
+    /// The agent that it started, as far as it has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<Agent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -109,6 +113,7 @@ async fn start_role(
         model: wish(&args.model),
         dir: wish(&args.dir),
         permission_mode: wish(&args.permission_mode),
+        start_on_task: args.start_on_task,
         take_over: false,
     };
     if !is_configured && start.tool.is_none() {
@@ -125,47 +130,61 @@ async fn start_role(
     Ok((machine.name.clone(), agent::send(context, client, machine, request).await?))
 }
 
-/// Waits for the commands, which run at the same time, and tells what came of each.
+/// Waits for the commands, which run at the same time and have one time to be done in, and tells what came of each.
 async fn finish(
     context: &Context,
     client: &Client,
     sent: Vec<(String, Result<(String, Command)>)>,
-    timeout: Duration,
+    limit: Duration,
 ) -> Result<()> {
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
     let link = link(client, &end)?;
+    let until = Instant::now() + limit;
     let mut outcomes = Vec::new();
     for (role, begun) in sent {
-        let (machine, done) = match begun {
-            Ok((machine, command)) if command.status.is_terminal() => (Some(machine), Ok(command)),
-            Ok((machine, command)) => (Some(machine), agent::wait_over(&link, command, timeout).await),
-            Err(error) => (None, Err(error)),
-        };
-        let (command, said) = match done {
-            Ok(command) => {
-                let said = agent::outcome(&command, machine.as_deref().unwrap_or_default(), timeout);
-                (Some(command), said.map_err(Into::into))
+        let mut outcome = Outcome { role, machine: None, command: None, agent: None, error: None };
+        let said = match begun {
+            Ok((machine, command)) => {
+                outcome.machine = Some(machine);
+                follow(&link, command, until, limit, &mut outcome).await
             }
-            Err(error) => (None, Err(error)),
+            Err(error) => Err(error),
         };
-        let error = said.as_ref().err().map(|error: &anyhow::Error| format!("{error:#}"));
+        outcome.error = said.as_ref().err().map(|error| format!("{error:#}"));
         if !context.ui.is_json() {
             match said {
                 Ok(text) => context.ui.say(&text)?,
                 Err(error) => {
                     let (text, _) = crate::error::report(&error);
                     let text = text.strip_prefix("Error: ").unwrap_or(&text).trim_end().to_owned();
-                    context.ui.say(&format!("{}: {}", one_line(&role), text.replace('\n', "\n  ")))?;
+                    context.ui.say(&format!("{}: {}", one_line(&outcome.role), text.replace('\n', "\n  ")))?;
                 }
             }
         }
-        outcomes.push(Outcome { role, machine, command, error });
+        outcomes.push(outcome);
     }
     if context.ui.is_json() {
         context.ui.document(&outcomes)?;
     }
     if outcomes.iter().any(|outcome| outcome.error.is_some()) { Err(Said.into()) } else { Ok(()) }
+}
+
+/// Follows one command to its end, and the agent that it started until that can be spoken to.
+async fn follow(
+    link: &Link,
+    command: Command,
+    until: Instant,
+    limit: Duration,
+    outcome: &mut Outcome,
+) -> Result<String> {
+    let command = if command.status.is_terminal() { command } else { agent::wait_over(link, command, until).await? };
+    let command = outcome.command.insert(command);
+    let said = agent::outcome(command, outcome.machine.as_deref().unwrap_or_default(), limit)?;
+    let Some(agent_id) = agent::begun(command) else { return Ok(said) };
+    outcome.agent = agent::until_settled(link, agent_id, until).await?;
+    let more = agent::settled(outcome.agent.as_ref(), limit)?;
+    Ok(format!("{said}\n  {more}"))
 }
 
 impl Known {

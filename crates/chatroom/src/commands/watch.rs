@@ -2,18 +2,21 @@
 //! until nobody reads any more.
 
 use crate::cli::Watch;
-use crate::commands::agent::ended;
+use crate::commands::agent::{ended, state_in_words};
 use crate::commands::messages::{head, see};
+use crate::commands::permission::{self, what};
 use crate::context::{Context, link};
+use crate::program::quote;
 use crate::room_feed::{Feed, Happened};
 use crate::stop::on_signal;
 use crate::ui::{Ui, one_line, wrap};
 use anyhow::Result;
 use chatroom_machine::{Client, LinkEvent};
-use chatroom_protocol::agent::{Agent, AgentState};
-use chatroom_protocol::api::{Empty, agents, chatrooms, machines, messages, participants, tasks};
+use chatroom_protocol::agent::{Agent, AgentState, TurnState};
+use chatroom_protocol::api::{Empty, agents, chatrooms, machines, messages, participants, permissions, tasks};
 use chatroom_protocol::id::{ChatroomId, TaskId};
 use chatroom_protocol::machine::Machine;
+use chatroom_protocol::permission::{Permission, PermissionState};
 use chatroom_protocol::room::{Message, USER_ROLE};
 use chatroom_protocol::task::{Task, TaskState};
 use chatroom_protocol::{ErrorCode, Refusal};
@@ -62,6 +65,11 @@ pub(crate) async fn run(context: &Context, watch: Watch) -> Result<()> {
         include_ended: true,
     });
     let mut waiters = link.subscribe::<participants::List>(&of_room);
+    let mut permissions = link.subscribe::<permissions::List>(&permissions::ListArgs {
+        chatroom_id: Some(follower.chatroom_id.clone()),
+        agent_id: None,
+        include_ended: true,
+    });
     loop {
         // A link that has ended ends all of them.
         let more = tokio::select! {
@@ -77,6 +85,10 @@ pub(crate) async fn run(context: &Context, watch: Watch) -> Result<()> {
             },
             event = agents.next() => match event {
                 Some(LinkEvent::Value(list)) => follower.agents(list)?,
+                event => follower.link(event)?,
+            },
+            event = permissions.next() => match event {
+                Some(LinkEvent::Value(list)) => follower.permissions(list)?,
                 event => follower.link(event)?,
             },
             event = waiters.next() => match event {
@@ -163,6 +175,11 @@ impl Follower {
         self.tell_all(&happened)
     }
 
+    fn permissions(&mut self, list: Vec<Permission>) -> Result<bool> {
+        let happened = self.feed.permissions(list);
+        self.tell_all(&happened)
+    }
+
     fn waiters(&mut self, list: Vec<participants::Participant>) -> Result<bool> {
         let happened = self.feed.waiters(list);
         self.tell_all(&happened)
@@ -193,7 +210,8 @@ impl Follower {
     }
 }
 
-fn is_passing(refusal: &Refusal) -> bool {
+/// Whether a refused query may be answered a little later.
+pub(crate) fn is_passing(refusal: &Refusal) -> bool {
     matches!(refusal.code, ErrorCode::Unavailable | ErrorCode::RateLimited | ErrorCode::Internal)
 }
 
@@ -210,6 +228,8 @@ fn describe(happened: &Happened, machines: &[Machine], width: usize) -> String {
         Happened::Message { message } => return describe_message(message, width),
         Happened::Task { task } => format!("- task {} of {}: {}", task.task_id, one_line(&task.role), stands(task)),
         Happened::Agent { agent } => describe_agent(agent, machines),
+        Happened::Turn { agent } => return describe_turn(agent, width),
+        Happened::Permission { permission } => return describe_permission(permission, width),
         Happened::Waiter { participant } => {
             let role = one_line(&participant.role);
             if participant.waiting { format!("- {role} waits for a task") } else { format!("- {role} waits no more") }
@@ -262,12 +282,57 @@ fn describe_agent(agent: &Agent, machines: &[Machine]) -> String {
     format!("- agent of {} ({} on {}): {state}", one_line(&agent.role), agent.tool, one_line(machine))
 }
 
+/// What a session does now, with what a person can do about it.
+fn describe_turn(agent: &Agent, width: usize) -> String {
+    let role = one_line(&agent.role);
+    let of_role = format!("--chatroom-id={} --role={}", agent.chatroom_id, quote(&agent.role));
+    let (text, deed) = match (&agent.session.trouble, &agent.session.turn) {
+        (Some(trouble), _) => {
+            let repair = trouble.repair.as_deref().map(one_line);
+            let text = format!("- {role} cannot work: {}", one_line(&trouble.message));
+            (text, Some(repair.unwrap_or_else(|| format!("chatroom agent why {of_role}"))))
+        }
+        (None, Some(turn)) if turn.state == TurnState::NeedsYou => (
+            format!("- {role} needs you: its turn is over and its task is still open"),
+            Some(format!("chatroom agent attach {of_role}")),
+        ),
+        (None, Some(turn)) => (format!("- {role}: {}", state_in_words(turn.state)), None),
+        (None, None) => (format!("- {role}: nothing is heard of its session"), None),
+    };
+    let text = wrap(&text, width, "  ");
+    // On a line of its own, whole: to be copied.
+    deed.map_or_else(|| text.clone(), |deed| format!("{text}\n  {deed}"))
+}
+
+fn describe_permission(asked: &Permission, width: usize) -> String {
+    let role = one_line(&asked.role);
+    let what = one_line(&what(asked));
+    if asked.state != PermissionState::Pending {
+        let ended = permission::stands(asked, asked.expires_at);
+        return wrap(&format!("- request of {role} {ended}: {what}"), width, "  ");
+    }
+    let text = wrap(&format!("- {role} asks for a permission: {what}"), width, "  ");
+    format!("{text}\n  chatroom permission answer {} allow", asked.permission_id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::describe;
     use crate::room_feed::Happened;
     use chatroom_protocol::UnixMs;
+    use chatroom_protocol::agent::{Turn, TurnState};
     use chatroom_protocol::room::{Message, MessageKind};
+
+    #[test]
+    fn an_agent_that_needs_its_owner_is_told_with_the_command_to_run() {
+        let mut agent = crate::commands::an_agent();
+        agent.session.turn = Some(Turn { state: TurnState::NeedsYou, since: UnixMs(1), task_id: None });
+        let text = describe(&Happened::Turn { agent: Box::new(agent) }, &[], 80);
+        assert_eq!(
+            text,
+            "- builder needs you: its turn is over and its task is still open\n  chatroom agent attach --chatroom-id=r1 --role=builder"
+        );
+    }
 
     #[test]
     fn what_is_shown_fits_the_terminal_and_cannot_steer_it() {

@@ -1,6 +1,6 @@
 //! The complete environment of an agent: what its tool needs from the user's, and what makes it an agent.
 
-use super::driver::Launch;
+use super::launch::Launch;
 use super::process::RUN_ID_VARIABLE;
 use super::run_dir::RunDir;
 use crate::ServerUrl;
@@ -55,8 +55,9 @@ pub fn agent_environment(
         ("CHATROOM_SERVER", server.to_string()),
         ("CHATROOM_CREDENTIAL_FILE", text(&run.credential())),
     ];
-    for (name, value) in ours.into_iter().chain(launch.env.iter().cloned()) {
-        environment.insert(name.to_owned(), value);
+    let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
+    for (name, value) in ours.chain(launch.env.iter().cloned()) {
+        environment.insert(name, value);
     }
     environment
 }

@@ -29,6 +29,7 @@ pub(super) async fn run(
     let fingerprint = Fingerprint::read();
     let mut detector: Option<(Config, Detector)> = None;
     let mut registered = None;
+    let mut fault = None;
     loop {
         let config = Config::load(&home).unwrap_or_else(|error| {
             tracing::error!(%error, "the settings cannot be used");
@@ -40,6 +41,13 @@ pub(super) async fn run(
         }
         let Some((_, known)) = &detector else { continue };
         let detection = known.detect().await;
+        if detection.fault != fault {
+            fault.clone_from(&detection.fault);
+            match &fault {
+                Some(fault) => tracing::error!(fault, "the tools of this machine's owner cannot be used"),
+                None => tracing::info!("the tools of this machine's owner can be used again"),
+            }
+        }
         found.send_replace(Some(Arc::new(detection.clone())));
         let (stored_home, print, stored) = (home.clone(), fingerprint.clone(), detection.clone());
         let machine = spawn_blocking(move || {

@@ -8,14 +8,14 @@ use super::failpoint;
 use super::steady::SteadyClock;
 use super::supervisor::{AgentFate, Event, KnownAgent, Look, Slot, StartOutcome, StopReason};
 use super::tasks::Tasks;
-use crate::agent::driver::{self, Request};
 use crate::agent::environment::{Surroundings, agent_environment};
+use crate::agent::launch::{Request, cannot_start, launch};
 use crate::agent::process::{ProcessId, Signalled, kill_until_none, with_run_id};
 use crate::agent::run_dir::{Ended, Facts, LOG_LIMIT_BYTES, Prepared, Refused, RunDir, Spec};
 use crate::config::Config;
 use crate::credentials::AgentCredential;
-use crate::home::Home;
-use crate::tools::{Detection, Detector, registry};
+use crate::home::{Home, create_private_dir};
+use crate::tools::{Detection, Detector, ToolSpec, Tools, models, registry, spawn_path_for, tool_environment};
 use crate::{ServerUrl, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::AgentExit;
@@ -24,6 +24,7 @@ use chatroom_protocol::id::{AgentId, CommandId};
 use chatroom_protocol::tool::{ToolName, ToolStatus};
 use rustix::process::Signal;
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -75,6 +76,13 @@ pub(super) struct Runs {
     pub(super) watched: Mutex<HashSet<AgentId>>,
 }
 
+/// A tool of this machine, and what it is started with.
+struct Found {
+    config: Config,
+    detection: Arc<Detection>,
+    program: PathBuf,
+}
+
 impl Runs {
     /// Starts the agent of `order`, or finds out what became of its start if its claim is taken. Tells the outcome and
     /// what follows from it as events; `spawned` hears of a new host.
@@ -91,7 +99,7 @@ impl Runs {
         if let StartOutcome::Failed(failure) = &mut outcome
             && failure.code == FailureCode::ToolMissing
         {
-            let install = registry::find(order.tool.as_str()).map(|tool| tool.install.to_owned());
+            let install = registry::find(order.tool.as_str()).map(|tool| tool.install.clone());
             failure.hint = failure.hint.take().or(install.filter(|install| !install.is_empty()));
             self.detect_again.notify_one();
         }
@@ -148,34 +156,15 @@ impl Runs {
 
     /// Makes everything that the host needs. Nothing of it is used until a host has the claim.
     async fn prepare(&self, run: RunDir, command: &CommandId, order: &StartOrder) -> Result<RunDir, CommandFailure> {
-        let driver = driver::find(&order.tool)?;
-        let tool = registry::find(order.tool.as_str()).ok_or_else(|| {
-            CommandFailure::new(
-                FailureCode::Unsupported,
-                format!("this version of chatroom knows no tool {}", order.tool),
-            )
-        })?;
-        let config = Config::load(&self.home).map_err(|error| {
-            let message = format!("the settings of that machine's owner cannot be used: {error}");
-            CommandFailure::new(FailureCode::StorageFailed, message).hint("mend the file, then start the agent again")
-        })?;
-        let mut detection = self.detection().await;
-        let program = match program_of(&order.tool, &detection, &self.cli_path) {
-            Ok(program) => program,
-            // What is known may be minutes old: it may have been installed or mended since.
-            Err(_) => {
-                let detector = Detector::new(&self.home, &config).with_environment();
-                detection = Arc::new(detector.detect().await);
-                self.detect_again.notify_one();
-                program_of(&order.tool, &detection, &self.cli_path)?
-            }
-        };
-        let cwd = allowed_dir(Path::new(&order.working_dir), &config)?;
-        let request = Request { order, program: &program, cli: &self.cli_path };
-        let launch = driver.launch(&request)?;
-        let surroundings =
-            Surroundings { home: &self.home, config: &config, detection: &detection, server: &self.server };
-        let env = agent_environment(surroundings, tool, order, &launch, &run, std::env::vars_os());
+        let (tool, found) = self.tool(&order.tool).await?;
+        let Found { config, detection, program } = &found;
+        let cwd = allowed_dir(Path::new(&order.working_dir), config)?;
+        let adapter = detection.adapters.get(&order.tool).map(PathBuf::as_path);
+        let state = run.path().join("state");
+        let request = Request { order, program, adapter, cli: &self.cli_path, state: &state };
+        let launch = launch(&tool, &request)?;
+        let surroundings = Surroundings { home: &self.home, config, detection, server: &self.server };
+        let env = agent_environment(surroundings, &tool, order, &launch, &run, std::env::vars_os());
         let spec = Spec {
             agent_id: order.agent_id.clone(),
             program: launch.program,
@@ -184,7 +173,7 @@ impl Runs {
             cwd,
             stdin: launch.stdin,
             log_limit_bytes: LOG_LIMIT_BYTES,
-            session: None,
+            session: Some(launch.session),
         };
         let prepared = Prepared {
             agent_id: order.agent_id.clone(),
@@ -198,6 +187,51 @@ impl Runs {
         run.prepare(&prepared, &spec, &order.prompt).map_err(storage)?;
         self.save_credential(&run, order).map_err(storage)?;
         Ok(run)
+    }
+
+    /// The words of a tool, and its program as it was detected; looked for again when it was not there.
+    async fn tool(&self, name: &ToolName) -> Result<(ToolSpec, Found), CommandFailure> {
+        let home = self.home.clone();
+        let tools = spawn_blocking(move || Tools::load(&home)).await.unwrap_or_default();
+        let tool = tools.find(name.as_str()).cloned().ok_or_else(|| match tools.fault() {
+            Some(fault) => {
+                let message = format!("this machine does not know the tool {name}: {fault}");
+                CommandFailure::new(FailureCode::ToolMissing, message).hint("mend the file, then try again")
+            }
+            None => cannot_start(name.as_str()),
+        })?;
+        let config = Config::load(&self.home).map_err(|error| {
+            let message = format!("the settings of that machine's owner cannot be used: {error}");
+            CommandFailure::new(FailureCode::StorageFailed, message).hint("mend the file, then try again")
+        })?;
+        let mut detection = self.detection().await;
+        let program = match program_of(name, &detection, &self.cli_path) {
+            Ok(program) => program,
+            // What is known may be minutes old: it may have been installed or mended since.
+            Err(_) => {
+                let detector = Detector::new(&self.home, &config).with_environment();
+                detection = Arc::new(detector.detect().await);
+                self.detect_again.notify_one();
+                program_of(name, &detection, &self.cli_path)?
+            }
+        };
+        Ok((tool, Found { config, detection, program }))
+    }
+
+    /// The models of a tool of this machine.
+    async fn models(&self, name: &ToolName) -> Result<CommandResult, CommandFailure> {
+        let (tool, Found { config, detection, program }) = self.tool(name).await?;
+        let adapter = detection.adapters.get(name).map(PathBuf::as_path);
+        let path = spawn_path_for(&detection.spawn_path, adapter.unwrap_or(&program));
+        let env = tool_environment(&tool, &config, std::env::vars_os(), &detection.environment, OsStr::new(&path));
+        let text = |text: OsString| text.into_string().ok();
+        let env = env.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+        let dir = self.home.path().join(format!("models-{}", uuid::Uuid::now_v7()));
+        create_private_dir(&dir).map_err(storage)?;
+        let ask = models::Ask { tool: &tool, program: &program, adapter, env: &env, dir: &dir };
+        let found = models::list(&ask).await;
+        let _ = spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
+        Ok(CommandResult::Models(found?))
     }
 
     fn save_credential(&self, run: &RunDir, order: &StartOrder) -> io::Result<()> {
@@ -366,10 +400,7 @@ impl Runs {
     /// Finds something out that changes nothing.
     pub(super) async fn look(&self, look: Look) -> Result<CommandResult, CommandFailure> {
         match look {
-            Look::Models(tool) => Err(CommandFailure::new(
-                FailureCode::Unsupported,
-                format!("the models of {tool} cannot be listed on this machine"),
-            )),
+            Look::Models(tool) => self.models(&tool).await,
             Look::Dir(path) => {
                 let config = Config::load(&self.home).map_err(storage)?;
                 let usable = spawn_blocking(move || usable_dir(&path, &config)).await;
@@ -432,7 +463,7 @@ impl Runs {
 
 fn nothing_detected() -> Arc<Detection> {
     let spawn_path = std::env::var("PATH").unwrap_or_default();
-    Arc::new(Detection { reports: Vec::new(), spawn_path, environment: Default::default() })
+    Arc::new(Detection { spawn_path, ..Detection::default() })
 }
 
 /// Waits until a process is gone.

@@ -10,13 +10,14 @@ use super::run::{Ran, run};
 use super::search::{candidates, executable};
 use super::shell_path::LoginShell;
 use super::version::{find_version, is_calendar};
-use super::{ShellEnvironment, ToolSpec, own_program, registry, spawn_path_for, tool_environment};
+use super::{ShellEnvironment, ToolSpec, Tools, own_program, registry, spawn_path_for, tool_environment};
 use crate::config::Config;
 use crate::home::Home;
 use crate::{VERSION, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::tool::{ToolName, ToolReport, ToolStatus};
 use futures_util::{FutureExt as _, StreamExt as _};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -34,14 +35,18 @@ const SHELL_LIMIT: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 2;
 
 /// What a detection found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detection {
-    /// Every tool of the registry, missing ones included, in its order.
+    /// Every built-in tool, missing ones included, in their order; then the owner's.
     pub reports: Vec<ToolReport>,
     /// The PATH to start tools with; see [`spawn_path_for`].
     pub spawn_path: String,
     /// What the login shell gives beside it. Only the PATH, unless asked for with [`Detector::with_environment`].
     pub environment: ShellEnvironment,
+    /// Where the adapters of tools are, of those that are installed.
+    pub adapters: BTreeMap<ToolName, PathBuf>,
+    /// What is wrong with `tools.toml`, so that the owner's tools are not among the reports.
+    pub fault: Option<String>,
 }
 
 /// Finds tools. One may be kept and asked again: what has not changed is not run again.
@@ -66,7 +71,17 @@ pub struct Detector {
 /// What was learnt about one tool.
 struct Learnt {
     report: ToolReport,
+    adapter: Option<PathBuf>,
     notes: Vec<Note>,
+}
+
+/// What there is to ask a tool with, and where its answers go.
+struct Asked<'a> {
+    spawn_path: &'a str,
+    shell: &'a ShellEnvironment,
+    cache: &'a Cache,
+    now: UnixMs,
+    notes: &'a mut Vec<Note>,
 }
 
 /// Something to remember.
@@ -130,18 +145,23 @@ impl Detector {
         let mut cache = spawn_blocking(move || Cache::load(&home)).await.unwrap_or_default();
         let before = cache.clone();
 
-        let environment = self.ask_shell(&mut cache, now).await;
+        let home = self.home.clone();
+        let tools = spawn_blocking(move || Tools::load(&home)).await.unwrap_or_default();
+
+        let environment = self.ask_shell(&tools, &mut cache, now).await;
         let own = self.process.iter().find(|(name, _)| name == "PATH").and_then(|(_, path)| path.to_str());
         let spawn_path = join_paths(own.unwrap_or_default(), environment.path().unwrap_or_default());
 
         // A list of boxed futures, not a closure: so a task that awaits this may move between threads.
         let mut asked = Vec::new();
-        for spec in registry::all() {
+        for spec in tools.iter() {
             asked.push(self.learn(spec, &spawn_path, &environment, &cache, now).boxed());
         }
         let learnt: Vec<Learnt> = futures_util::stream::iter(asked).buffered(AT_ONCE).collect().await;
         let mut reports = Vec::with_capacity(learnt.len());
-        for Learnt { report, notes } in learnt {
+        let mut adapters = BTreeMap::new();
+        for Learnt { report, adapter, notes } in learnt {
+            adapters.extend(adapter.map(|adapter| (report.name.clone(), adapter)));
             reports.push(report);
             for note in notes {
                 match note {
@@ -158,27 +178,30 @@ impl Detector {
                 tracing::debug!(%error, "the answers of tools cannot be kept");
             }
         }
-        Detection { reports, spawn_path, environment }
+        Detection { reports, spawn_path, environment, adapters, fault: tools.fault().map(str::to_owned) }
     }
 
     /// The login shell's environment, or only its PATH from an earlier time when that is enough.
-    async fn ask_shell(&self, cache: &mut Cache, now: UnixMs) -> ShellEnvironment {
+    async fn ask_shell(&self, tools: &Tools, cache: &mut Cache, now: UnixMs) -> ShellEnvironment {
         let Some(shell) = &self.shell else { return ShellEnvironment::default() };
         let stamped = shell.clone();
         let stamp = spawn_blocking(move || stamped.stamp()).await.unwrap_or_default();
+        // What was captured before the owner described another tool lacks that tool's variables.
+        let names: Vec<&str> = tools.own().iter().flat_map(|spec| &spec.env).map(String::as_str).collect();
+        let captured_stamp = format!("{stamp} {}", names.join(" "));
         let mut captured = self.captured.lock().await;
         if !self.fresh {
-            if let Some((_, environment)) = captured.as_ref().filter(|(known, _)| *known == stamp) {
+            if let Some((_, environment)) = captured.as_ref().filter(|(known, _)| *known == captured_stamp) {
                 return environment.clone();
             }
             if let Some(path) = cache.shell_path(&stamp, now).filter(|path| !self.want_environment || path.is_none()) {
                 return path.into_iter().map(|path| ("PATH".to_owned(), path)).collect();
             }
         }
-        match shell.capture(|name| is_wanted(name, &self.config)).await {
+        match shell.capture(|name| is_wanted(name, tools, &self.config)).await {
             Ok(environment) => {
-                cache.put_shell_path(stamp.clone(), environment.path().map(str::to_owned), now);
-                *captured = Some((stamp, environment.clone()));
+                cache.put_shell_path(stamp, environment.path().map(str::to_owned), now);
+                *captured = Some((captured_stamp, environment.clone()));
                 environment
             }
             Err(reason) => {
@@ -191,62 +214,77 @@ impl Detector {
 
     async fn learn(
         &self,
-        spec: &'static ToolSpec,
+        spec: &ToolSpec,
         spawn_path: &str,
         shell: &ShellEnvironment,
         cache: &Cache,
         now: UnixMs,
     ) -> Learnt {
         let mut notes = Vec::new();
-        let report = |path: Option<&Path>, status| ToolReport {
-            name: ToolName::from(spec.name),
+        let mut asked = Asked { spawn_path, shell, cache, now, notes: &mut notes };
+        let (path, status) = self.find(spec, &mut asked).await;
+        let mut adapter = None;
+        if let (ToolStatus::Ok { .. } | ToolStatus::NotSignedIn { .. }, Some(described)) = (&status, &spec.adapter) {
+            // One that does not run is as good as none: the tool is started by itself.
+            let (path, status) = self.find(&described.spec, &mut asked).await;
+            adapter = path.filter(|_| matches!(status, ToolStatus::Ok { .. }));
+        }
+        let way = spec.way(adapter.is_some());
+        let report = ToolReport {
+            name: ToolName::from(spec.name.as_str()),
             path: path.map(|path| path.to_string_lossy().into_owned()),
-            driver: None,
-            asks: false,
+            driver: way.map(|way| way.driver),
+            asks: way.is_some_and(|way| way.asks),
             status,
         };
+        Learnt { report, adapter, notes }
+    }
+
+    /// Finds the program of a tool and learns how it is.
+    async fn find(&self, spec: &ToolSpec, asked: &mut Asked<'_>) -> (Option<PathBuf>, ToolStatus) {
         if spec.name == registry::ECHO {
-            let status = ToolStatus::Ok { version: VERSION.to_owned() };
-            return Learnt { report: report(own_program().as_deref(), status), notes };
+            return (own_program(), ToolStatus::Ok { version: VERSION.to_owned() });
         }
         let mut broken = None;
-        for program in self.programs(spec, spawn_path).await {
-            match self.examine(spec, &program, spawn_path, shell, cache, now, &mut notes).await {
+        for program in self.programs(spec, asked.spawn_path).await {
+            match self.examine(spec, &program, asked).await {
                 Examined::This(status @ (ToolStatus::Ok { .. } | ToolStatus::NotSignedIn { .. })) => {
-                    return Learnt { report: report(Some(&program), status), notes };
+                    return (Some(program), status);
                 }
                 // Perhaps another one further on works; if not, the first is the one to mend.
                 Examined::This(status) => {
-                    broken.get_or_insert_with(|| report(Some(&program), status));
+                    broken.get_or_insert((Some(program), status));
                 }
                 Examined::Other => {}
             }
         }
-        let missing = || report(None, ToolStatus::Missing { repair: spec.install.to_owned() });
-        Learnt { report: broken.unwrap_or_else(missing), notes }
+        broken.unwrap_or_else(|| (None, ToolStatus::Missing { repair: self.repair(spec) }))
+    }
+
+    /// What mends a tool that is missing or does not run.
+    fn repair(&self, spec: &ToolSpec) -> String {
+        let file = || self.home.tools_toml().display().to_string();
+        match (&spec.program, spec.is_own) {
+            (Some(program), _) => format!("install {}, or correct its command in {}", program.display(), file()),
+            (None, true) => format!("install {}, or correct its command in {}", spec.binaries.join(" or "), file()),
+            (None, false) => spec.install.clone(),
+        }
     }
 
     /// Programs that may be the tool, best first.
-    async fn programs(&self, spec: &'static ToolSpec, spawn_path: &str) -> Vec<PathBuf> {
-        if let Some(path) = self.config.tool_path(spec.name) {
+    async fn programs(&self, spec: &ToolSpec, spawn_path: &str) -> Vec<PathBuf> {
+        if let Some(path) = self.config.tool_path(&spec.name).or(spec.program.as_deref()) {
             return vec![path.to_owned()];
         }
         let (path, user_home, known_places) = (spawn_path.to_owned(), self.user_home.clone(), self.known_places);
-        let found = spawn_blocking(move || candidates(spec, &path, user_home.as_deref(), known_places)).await;
+        let spec = spec.clone();
+        let found = spawn_blocking(move || candidates(&spec, &path, user_home.as_deref(), known_places)).await;
         found.unwrap_or_default().into_iter().filter(|program| program.to_str().is_some()).collect()
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn examine(
-        &self,
-        spec: &'static ToolSpec,
-        program: &Path,
-        spawn_path: &str,
-        shell: &ShellEnvironment,
-        cache: &Cache,
-        now: UnixMs,
-        notes: &mut Vec<Note>,
-    ) -> Examined {
+    async fn examine(&self, spec: &ToolSpec, program: &Path, asked: &mut Asked<'_>) -> Examined {
+        let Asked { spawn_path, shell, cache, now, notes } = asked;
+        let (shell, cache, now) = (*shell, *cache, *now);
         let path = spawn_path_for(spawn_path, program);
         let looked_at = program.to_owned();
         let file = spawn_blocking(move || {
@@ -256,60 +294,67 @@ impl Detector {
         let Ok(Some((mark, file))) = file.await else {
             return Examined::This(ToolStatus::Broken {
                 reason: format!("{} is not a program that this user can run", program.display()),
-                repair: if self.config.tool_path(spec.name).is_some() {
+                repair: if self.config.tool_path(&spec.name).is_some() {
                     format!("correct tools.{}.path in {}", spec.name, self.home.config_toml().display())
                 } else {
-                    spec.install.to_owned()
+                    self.repair(spec)
                 },
             });
         };
         let key = key(&file, &path);
         let process = || self.process.iter().cloned();
         let environment = || tool_environment(spec, &self.config, process(), shell, OsStr::new(&path));
-        let command = |args: &[&str]| {
+        let command = |args: &[String]| {
             let mut command = Command::new(program);
             command.args(args).current_dir("/").process_group(0).env_clear().envs(environment()).env("TERM", "dumb");
             command
         };
 
+        if spec.version_args.is_empty() {
+            // Its owner says that it has no version to print, so it is not run to find out.
+            return Examined::This(ToolStatus::Ok { version: "unknown".to_owned() });
+        }
         let said = match cache.said(&key, &mark, now).filter(|_| !self.fresh) {
             Some(said) => said,
-            None => match version_of(spec, run(command(spec.version_args), self.limit).await, program) {
-                Ok(said) => {
-                    notes.push(Note::Said(key.clone(), mark, said.clone()));
-                    said
+            None => {
+                match version_of(spec, run(command(&spec.version_args), self.limit).await, program, &self.repair(spec))
+                {
+                    Ok(said) => {
+                        notes.push(Note::Said(key.clone(), mark, said.clone()));
+                        said
+                    }
+                    Err(status) => {
+                        return if is_somebody_elses(spec, program, &file, None) {
+                            Examined::Other
+                        } else {
+                            Examined::This(status)
+                        };
+                    }
                 }
-                Err(status) => {
-                    return if is_somebody_elses(spec, program, &file, None) {
-                        Examined::Other
-                    } else {
-                        Examined::This(status)
-                    };
-                }
-            },
+            }
         };
         let version = match said {
             Said::Version(version) => version,
             Said::Nothing => {
                 return Examined::This(ToolStatus::Broken {
-                    reason: format!("{} gave no answer within {} ms", asked(spec, program), self.limit.as_millis()),
-                    repair: spec.install.to_owned(),
+                    reason: format!("{} gave no answer within {} ms", question(spec, program), self.limit.as_millis()),
+                    repair: self.repair(spec),
                 });
             }
         };
         if is_somebody_elses(spec, program, &file, Some(&version)) {
             return Examined::Other;
         }
-        let Some(login) = &spec.login else { return Examined::This(ToolStatus::Ok { version }) };
+        let Some(login) = &spec.login_check else { return Examined::This(ToolStatus::Ok { version }) };
         let environment = environment();
         let by_environment =
             login.env.iter().any(|name| environment.get(OsStr::new(name)).is_some_and(|value| !value.is_empty()));
         if by_environment || (!self.fresh && cache.is_signed_in(&key, now)) {
             return Examined::This(ToolStatus::Ok { version });
         }
-        match run(command(login.args), self.limit).await {
+        match run(command(&login.args), self.limit).await {
             Ran::Exited { status, .. } if status.code() == Some(1) => {
-                Examined::This(ToolStatus::NotSignedIn { version, repair: login.repair.to_owned() })
+                Examined::This(ToolStatus::NotSignedIn { version, repair: spec.login.clone().unwrap_or_default() })
             }
             Ran::Exited { status, .. } if status.success() => {
                 notes.push(Note::SignedIn(key));
@@ -322,28 +367,28 @@ impl Detector {
 }
 
 /// Makes of a run what is to be remembered, or why the program is broken (never remembered: it may be mended at any time).
-fn version_of(spec: &ToolSpec, ran: Ran, program: &Path) -> Result<Said, ToolStatus> {
+fn version_of(spec: &ToolSpec, ran: Ran, program: &Path, repair: &str) -> Result<Said, ToolStatus> {
     let broken = |reason: String, repair: String| Err(ToolStatus::Broken { reason, repair });
-    let asked = asked(spec, program);
+    let asked = question(spec, program);
     match ran {
         Ran::TimedOut => Ok(Said::Nothing),
         Ran::NotStarted(error) if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => broken(
             format!("{} is not a program but a placeholder: its install step was not run", program.display()),
-            spec.install.replace("npm install -g ", "npm install -g --ignore-scripts=false "),
+            repair.replace("npm install -g ", "npm install -g --ignore-scripts=false "),
         ),
         Ran::NotStarted(error) => {
-            broken(format!("{} cannot be started: {error}", program.display()), spec.install.to_owned())
+            broken(format!("{} cannot be started: {error}", program.display()), repair.to_owned())
         }
         Ran::Exited { status, stdout, stderr } if !status.success() => {
             let words =
                 last_line(&stderr).or_else(|| last_line(&stdout)).map(|line| format!(": {line}")).unwrap_or_default();
-            broken(format!("{asked} {}{words}", ended(status)), spec.install.to_owned())
+            broken(format!("{asked} {}{words}", ended(status)), repair.to_owned())
         }
         Ran::Exited { stdout, .. } => match find_version(&String::from_utf8_lossy(&stdout)) {
             Some(version) => {
                 Ok(Said::Version(version.chars().filter(|character| !character.is_control()).take(100).collect()))
             }
-            None => broken(format!("{asked} printed no version"), spec.install.to_owned()),
+            None => broken(format!("{asked} printed no version"), repair.to_owned()),
         },
     }
 }
@@ -356,7 +401,7 @@ fn is_somebody_elses(spec: &ToolSpec, program: &Path, file: &Path, version: Opti
         && !version.is_some_and(is_calendar)
 }
 
-fn asked(spec: &ToolSpec, program: &Path) -> String {
+fn question(spec: &ToolSpec, program: &Path) -> String {
     format!("`{} {}`", program.display(), spec.version_args.join(" "))
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use chatroom_protocol::transcript::DriverKind;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::Instant;
 
@@ -302,4 +303,68 @@ async fn only_cursors_own_agent_is_cursor() {
     assert_eq!(report(&detection, "cursor").status, ok("1.0.0"));
     // The link is what is run, not the file behind it.
     assert_eq!(report(&detection, "cursor").path.as_deref(), machine.path("bin/agent").to_str());
+}
+
+#[tokio::test]
+async fn what_a_tool_can_be_started_as_is_reported() {
+    let machine = Machine::new();
+    for tool in ["opencode", "claude", "codex", "amp"] {
+        machine.tool(&format!("bin/{tool}"), "1.0.0");
+    }
+    let found = |detection: &Detection, tool| (report(detection, tool).driver, report(detection, tool).asks);
+    let detection = machine.detect().await;
+    assert_eq!(found(&detection, "opencode"), (Some(DriverKind::Acp), true));
+    assert_eq!(found(&detection, "claude"), (Some(DriverKind::Claude), true));
+    assert_eq!(found(&detection, "codex"), (Some(DriverKind::OneShot), false));
+    assert_eq!(found(&detection, "amp"), (None, false));
+    assert_eq!(found(&detection, "echo"), (Some(DriverKind::Acp), true));
+    assert!(detection.adapters.is_empty());
+
+    // An older adapter of the same name tells no version, and is none.
+    machine.program("bin/codex-acp", "#!/bin/sh\nexit 2\n");
+    assert_eq!(found(&machine.detect().await, "codex"), (Some(DriverKind::OneShot), false));
+    machine.program("new", "#!/bin/sh\necho '@agentclientprotocol/codex-acp 2.6.0'\n");
+    std::fs::rename(machine.path("new"), machine.path("bin/codex-acp")).unwrap();
+    let detection = machine.detect().await;
+    assert_eq!(found(&detection, "codex"), (Some(DriverKind::Acp), true));
+    assert_eq!(report(&detection, "codex").path.as_deref(), machine.path("bin/codex").to_str());
+    assert_eq!(detection.adapters[&ToolName::from("codex")], machine.path("bin/codex-acp"));
+}
+
+#[tokio::test]
+async fn the_owners_tools_are_found_beside_the_built_in_ones() {
+    let mut machine = Machine::new();
+    machine.tool("bin/opencode", "1.0.0");
+    let mine = machine.program("mine/agent", "#!/bin/sh\n[ \"$1\" = version ] && echo \"$HOUSE_KEY.1\"\n");
+    machine.program("bin/runner", "#!/bin/sh\nexit 9\n");
+    machine.process.push(("HOUSE_KEY".to_owned(), "4.5".to_owned()));
+    let describe = |text: &str| std::fs::write(machine.path("home/.chatroom/tools.toml"), text).unwrap();
+    let text = format!(
+        "[[tool]]\nname = \"house\"\ncommand = \"{}\"\ndriver = \"acp\"\nversion_args = [\"version\"]\nenv_pass = [\"HOUSE_*\"]\n\
+         [[tool]]\nname = \"runner\"\ncommand = \"runner\"\ndriver = \"one-shot\"\nversion_args = []\n\
+         [[tool]]\nname = \"nowhere\"\ncommand = \"not-on-this-machine\"\ndriver = \"claude\"\n",
+        mine.display()
+    );
+    describe(&text);
+    let detector = machine.detector();
+    let detection = detector.detect().await;
+    assert_eq!(detection.fault, None);
+    assert_eq!(detection.reports.len(), registry::all().len() + 3);
+    let house = report(&detection, "house");
+    assert_eq!((house.status.clone(), house.driver, house.asks), (ok("4.5.1"), Some(DriverKind::Acp), true));
+    let runner = report(&detection, "runner");
+    // It was not run to find out.
+    assert_eq!((runner.status.clone(), runner.driver, runner.asks), (ok("unknown"), Some(DriverKind::OneShot), false));
+    let ToolStatus::Missing { repair } = &report(&detection, "nowhere").status else { panic!("{detection:?}") };
+    assert!(repair.contains("not-on-this-machine") && repair.contains("tools.toml"), "{repair}");
+
+    // Read again at each detection; what is wrong hides no built-in tool.
+    describe("[[tool]]\nname = \"house\"\n");
+    let detection = detector.detect().await;
+    assert!(detection.fault.as_deref().unwrap().contains("tools.toml:1: "), "{:?}", detection.fault);
+    assert_eq!(detection.reports.len(), registry::all().len());
+    assert!(report(&detection, "opencode").is_available());
+    std::fs::remove_file(&mine).unwrap();
+    describe(&text);
+    assert!(broken(&detector.detect().await, "house").1.contains("tools.toml"));
 }

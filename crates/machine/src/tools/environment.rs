@@ -4,7 +4,7 @@
 //! three lists: the common ones below, the tool's own, and the owner's `env_pass`. Nothing that begins with `CHATROOM_` passes:
 //! what an agent needs of that, the daemon sets itself.
 
-use super::{ShellEnvironment, ToolSpec, registry};
+use super::{ShellEnvironment, ToolSpec, Tools};
 use crate::config::Config;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -70,7 +70,7 @@ pub fn tool_environment(
     path: &OsStr,
 ) -> BTreeMap<OsString, OsString> {
     let passes = |name: &str| {
-        passes(name, COMMON) || passes(name, spec.env) || config.env_pass.iter().any(|pattern| matches(pattern, name))
+        passes(name, COMMON) || passes(name, &spec.env) || config.env_pass.iter().any(|pattern| matches(pattern, name))
     };
     let mut environment: BTreeMap<OsString, OsString> = shell
         .iter()
@@ -85,11 +85,11 @@ pub fn tool_environment(
 }
 
 /// Whether a variable of the login shell is worth keeping: `PATH`, and what any tool may get.
-pub(crate) fn is_wanted(name: &str, config: &Config) -> bool {
+pub(crate) fn is_wanted(name: &str, tools: &Tools, config: &Config) -> bool {
     name == "PATH"
         || is_ours(OsStr::new(name))
             && (passes(name, COMMON)
-                || registry::all().iter().any(|spec| passes(name, spec.env))
+                || tools.iter().any(|spec| passes(name, &spec.env))
                 || config.env_pass.iter().any(|pattern| matches(pattern, name)))
 }
 
@@ -130,8 +130,8 @@ fn is_ours(name: &OsStr) -> bool {
     !name.as_encoded_bytes().starts_with(b"CHATROOM_")
 }
 
-fn passes(name: &str, patterns: &[&str]) -> bool {
-    patterns.iter().any(|pattern| matches(pattern, name))
+fn passes(name: &str, patterns: &[impl AsRef<str>]) -> bool {
+    patterns.iter().any(|pattern| matches(pattern.as_ref(), name))
 }
 
 /// `NAME`, `BEGINNING_*` or `*_END`.
@@ -146,6 +146,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::registry;
 
     fn environment(
         tool: &str,
@@ -204,8 +205,9 @@ mod tests {
             environment("echo", &config, &[("HOME", "/home/me"), ("DATABASE_URL", "d")], &shell),
             pairs(&[("DATABASE_URL", "d"), ("HOME", "/home/me"), ("MY_KEY", "shell"), ("PATH", "/p")])
         );
-        assert!(is_wanted("MY_KEY", &config) && is_wanted("PATH", &config) && is_wanted("CURSOR_API_KEY", &config));
-        assert!(!is_wanted("OTHER", &config) && !is_wanted("CHATROOM_HOME", &config));
+        let wanted = |name| is_wanted(name, &Tools::default(), &config);
+        assert!(wanted("MY_KEY") && wanted("PATH") && wanted("CURSOR_API_KEY"));
+        assert!(!wanted("OTHER") && !wanted("CHATROOM_HOME"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod cache;
 pub mod detection;
 pub mod environment;
+pub mod models;
+pub mod own;
 pub mod registry;
 mod run;
 mod search;
@@ -11,6 +13,7 @@ mod version;
 
 pub use detection::{Detection, Detector};
 pub use environment::{spawn_path_for, tool_environment};
+pub use own::Tools;
 pub use registry::ToolSpec;
 pub use shell_path::ShellEnvironment;
 

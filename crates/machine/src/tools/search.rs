@@ -42,11 +42,12 @@ pub(crate) fn candidates(spec: &ToolSpec, path: &str, user_home: Option<&Path>, 
         path.split(':').filter(|entry| entry.starts_with('/')).map(PathBuf::from).collect();
     if known_places {
         directories.extend(user_home.and_then(npm_prefix));
-        directories.extend(spec.places.iter().chain(PLACES).flat_map(|place| expand(place, user_home)));
+        let places = spec.places.iter().map(String::as_str).chain(PLACES.iter().copied());
+        directories.extend(places.flat_map(|place| expand(place, user_home)));
     }
     let mut found: Vec<PathBuf> = Vec::new();
     let mut files: Vec<PathBuf> = Vec::new();
-    for binary in spec.binaries {
+    for binary in &spec.binaries {
         for directory in &directories {
             let program = directory.join(binary);
             let Some(file) = executable(&program) else { continue };

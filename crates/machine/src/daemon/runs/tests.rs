@@ -1,7 +1,7 @@
 //! Starts, stops and adoption with real hosts and a stand-in for a tool.
 
 use super::*;
-use crate::agent::driver::tests::order;
+use crate::agent::launch::tests::order;
 use crate::agent::process::boot_id;
 use chatroom_protocol::tool::{PermissionMode, ToolReport};
 use std::fs;
@@ -33,11 +33,8 @@ impl Machine {
             path: Some(tool.display().to_string()),
             status: ToolStatus::Ok { version: "1".to_owned() },
         };
-        let detection = Detection {
-            reports: vec![report],
-            spawn_path: "/usr/bin:/bin".to_owned(),
-            environment: Default::default(),
-        };
+        let detection =
+            Detection { reports: vec![report], spawn_path: "/usr/bin:/bin".to_owned(), ..Detection::default() };
         let (sender, detection) = watch::channel(Some(Arc::new(detection)));
         let (events, incoming) = mpsc::channel(100);
         let runs = Runs {

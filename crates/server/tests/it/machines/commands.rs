@@ -94,6 +94,15 @@ async fn a_one_shot_tool_cannot_ask_and_echo_takes_any_mode() {
 }
 
 #[tokio::test]
+async fn a_tool_that_only_its_machine_knows_is_started_by_its_name() {
+    on_each(async |world| {
+        world.configure(&world.machine, json!({"tool": "house-agent", "permissionMode": "ask"})).await;
+        assert_eq!(world.send(&world.machine, "start-agent").await["status"], "pending");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_archived_room_starts_nothing_and_its_agent_can_be_stopped() {
     on_each(async |world| {
         world.run_builder(&world.machine).await;

@@ -236,6 +236,7 @@ fn registration(id: &str) -> Value {
                {"name": "echo", "status": "ok", "version": "1", "driver": "acp", "asks": true},
                {"name": "opencode", "path": "/bin/opencode", "status": "ok", "version": "1.18", "driver": "one-shot"},
                {"name": "goose", "path": "/bin/goose", "status": "ok", "version": "1"},
+               {"name": "house-agent", "path": "/opt/house", "driver": "acp", "asks": true, "status": "ok", "version": "1"},
                {"name": "claude", "status": "missing", "repair": "npm install -g claude"},
                {"name": "codex", "path": "/bin/codex", "status": "broken", "reason": "exit 1", "repair": "npm rebuild"}]})
 }
