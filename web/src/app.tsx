@@ -129,14 +129,16 @@ function Tab({ href, isHere, label, count = 0 }: { href: string; isHere: boolean
   );
 }
 
+const PALETTE_KEY = /Mac|iPhone|iPad/.test(navigator.userAgent) ? "⌘K" : "Ctrl K";
+
 function Sidebar({ path, onSearch }: { path: string[]; onSearch: () => void }) {
   const { rooms, machines, inbox, unread, roles, permissions } = useWorld();
   return (
     <nav className="sidebar" aria-label="Main">
       <div className="brand">
         <Link href="/">chatroom</Link>
-        <button type="button" className="button quiet" onClick={onSearch} aria-label="Search and commands (Ctrl K)" title="Search and commands">
-          <kbd>⌘K</kbd>
+        <button type="button" className="button quiet" onClick={onSearch} aria-label={`${PALETTE_KEY} search and commands`} title="Search and commands">
+          <kbd>{PALETTE_KEY}</kbd>
         </button>
       </div>
       <Tab href="/inbox" isHere={path[0] === "inbox"} label="Inbox" count={inbox.length} />

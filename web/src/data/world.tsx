@@ -96,5 +96,5 @@ export function useMachine(machineId: string | undefined): Machine | undefined {
   return useWorld().machines?.find((machine) => machine.machineId === machineId);
 }
 
-/** Whether a tool can be started, by the last detection. */
-export const isUsable = (tool: Machine["availableTools"][number]): boolean => tool.status === "ok";
+/** Whether a tool can be started and is ready, by the last detection. */
+export const isUsable = (tool: Machine["availableTools"][number]): boolean => tool.status === "ok" && tool.driver !== undefined;

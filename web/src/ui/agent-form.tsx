@@ -9,7 +9,7 @@ import { MODES } from "../words";
 import { Button, Field, Mark, Problem, Repair } from "./basic";
 import { Dialog } from "./overlay";
 
-export type AgentChoice = { machineId: string; tool: string; workingDir: string; model: string; permissionMode: PermissionMode };
+export type AgentChoice = { machineId: string; tool: string; workingDir: string; model: string; permissionMode: PermissionMode; startOnTask: boolean };
 
 /** What a role's agent is set up with, as far as it was chosen before. */
 export function useAgentChoice(start: Partial<AgentChoice>): [AgentChoice, (change: Partial<AgentChoice>) => void, Machine | undefined] {
@@ -17,12 +17,16 @@ export function useAgentChoice(start: Partial<AgentChoice>): [AgentChoice, (chan
   const [chosen, setChosen] = useState<Partial<AgentChoice>>(start);
   const machine = machines?.find((one) => one.machineId === chosen.machineId) ?? machines?.find((one) => one.connection === "connected") ?? machines?.[0];
   const usable = machine?.availableTools.filter(isUsable) ?? [];
+  const name = chosen.tool ?? usable.find((one) => one.name !== "echo")?.name ?? usable[0]?.name ?? "";
+  const tool = machine?.availableTools.find((one) => one.name === name);
+  const mode = chosen.permissionMode ?? "ask";
   const choice: AgentChoice = {
     machineId: machine?.machineId ?? "",
-    tool: chosen.tool ?? usable.find((tool) => tool.name !== "echo")?.name ?? usable[0]?.name ?? "",
+    tool: name,
     workingDir: chosen.workingDir ?? (machine ? (homeOf(machine.cliPath) ?? "") : ""),
     model: chosen.model ?? "",
-    permissionMode: chosen.permissionMode ?? "ask",
+    permissionMode: mode === "ask" && tool?.asks === false ? "accept-edits" : mode,
+    startOnTask: chosen.startOnTask ?? false,
   };
   return [choice, (change) => setChosen((before) => ({ ...before, ...change })), machine];
 }
@@ -94,6 +98,11 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
             ))}
         </select>
       </Field>
+      {tool?.status === "ok" && tool.driver === undefined && (
+        <p className="warn">
+          <Mark tone="ask" /> {exact(tool.name)} was found on {exact(machine?.name ?? "")}, but chatroom there has no way to start it.
+        </p>
+      )}
       {tool && tool.status !== "ok" && (
         <p className="warn">
           <Mark tone="ask" /> {tool.name} is {tool.status.replaceAll("_", " ")} on {exact(machine?.name ?? "")}. <Repair text={tool.repair} />
@@ -144,14 +153,24 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
         <legend className="label">What it may do</legend>
         {(Object.keys(MODES) as PermissionMode[]).map((mode) => (
           <label key={mode} className={choice.permissionMode === mode ? "mode chosen" : "mode"}>
-            <input type="radio" name="mode" value={mode} checked={choice.permissionMode === mode} onChange={() => change({ permissionMode: mode })} />
+            <input
+              type="radio"
+              name="mode"
+              value={mode}
+              checked={choice.permissionMode === mode}
+              disabled={mode === "ask" && tool?.asks === false}
+              onChange={() => change({ permissionMode: mode })}
+            />
             <span>
               <b>{MODES[mode].name}</b>
-              <span className="note">{MODES[mode].what}</span>
+              <span className="note">{mode === "ask" && tool?.asks === false ? `${exact(tool.name)} cannot ask.` : MODES[mode].what}</span>
             </span>
           </label>
         ))}
       </fieldset>
+      <label className="check">
+        <input type="checkbox" checked={choice.startOnTask} onChange={(event) => change({ startOnTask: event.target.checked })} /> Start it by itself when a task comes for its role
+      </label>
     </>
   );
 }
@@ -187,6 +206,7 @@ export async function setUp(chatroomId: string, role: string, choice: AgentChoic
     workingDir: choice.workingDir.trim(),
     model: choice.tool === "echo" ? "" : choice.model.trim(),
     permissionMode: choice.permissionMode,
+    startOnTask: choice.startOnTask,
   });
 }
 

@@ -7,7 +7,7 @@ import { isUsable, useWorld } from "../data/world";
 import { go, to } from "../route";
 import { exact, plural } from "../text";
 import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
-import { Button, Field, Mark, Name, Problem, StateLabel } from "../ui/basic";
+import { Age, Button, Copyable, Field, Mark, Name, Problem } from "../ui/basic";
 import { connectionState } from "../words";
 import { AddMachine } from "./machines";
 import { TeamWords } from "./rooms";
@@ -55,7 +55,7 @@ export function FirstRun() {
                 <Mark tone={connectionState(machine.connection, 0).tone} /> <Name>{machine.name}</Name> is {machine.connection}
               </h2>
               <p className="note">
-                <StateLabel state={connectionState(machine.connection, machine.connectionSince)} /> · {exact(machine.os)} {exact(machine.arch)} · chatroom {exact(machine.cliVersion)}
+                since <Age at={machine.connectionSince} /> · {exact(machine.os)} {exact(machine.arch)} · chatroom {exact(machine.cliVersion)}
                 {(machines?.length ?? 0) > 1 && ` · ${plural((machines?.length ?? 1) - 1, "other machine")} to choose from below`}
               </p>
             </>
@@ -70,16 +70,19 @@ export function FirstRun() {
               <p>{found.map((tool) => `${exact(tool.name)}${"version" in tool ? ` ${exact(tool.version)}` : ""}`).join(" · ")}</p>
             ) : (
               <p>
-                You can try everything at once with <b>echo</b>, a built-in agent that answers with what you say. For real work, install or sign in to one of these:
+                You can try everything at once with <b>echo</b>, a built-in agent that answers with what you say. A tool for real work can come later.
               </p>
             )}
             {others.length > 0 && (
-              <details open={found.length === 0}>
+              <details>
                 <summary>{found.length > 0 ? `${others.length} others` : "How to get a tool"}</summary>
                 <ul className="repairs">
                   {others.map((tool) => (
                     <li key={tool.name}>
-                      <b>{exact(tool.name)}</b> <span className="note">{tool.status.replaceAll("_", " ")}</span> {"repair" in tool && <code>{exact(tool.repair)}</code>}
+                      <span>
+                        <b>{exact(tool.name)}</b> <span className="note">{tool.status === "missing" ? "not installed" : tool.status.replaceAll("_", " ")}</span>
+                      </span>
+                      {"repair" in tool && <Copyable text={tool.repair} />}
                     </li>
                   ))}
                 </ul>

@@ -168,6 +168,8 @@ const STAGES: Record<Receipt["stage"], { word: string; tone: Tone }> = {
   cancelled: { word: "cancelled", tone: "off" },
 };
 
+const SEEN_BY_YOU: { word: string; tone: Tone } = { word: "seen", tone: "off" };
+
 function receiptWords(receipt: Receipt): string {
   const steps = [
     `queued ${exactTime(receipt.queuedAt)}`,
@@ -187,7 +189,7 @@ const MessageRow = memo(function MessageRow(props: { message: Message; chatroomI
   const isMine = message.senderRole === "user";
   const isLong = message.content.length > LONG && !isWhole;
   const receipt = message.receipt;
-  const stage = receipt && STAGES[receipt.stage];
+  const stage = receipt && (message.targetRole === "user" && receipt.stage === "seen" ? SEEN_BY_YOU : STAGES[receipt.stage]);
   return (
     <>
       {context && (

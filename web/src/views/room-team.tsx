@@ -120,6 +120,7 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
           <span>
             {shown.model ? exact(shown.model) : "default model"}
             {mode && ` · ${MODES[mode].name.toLowerCase()}`}
+            {config?.startOnTask && " · starts on a task"}
           </span>
         </p>
       ) : (
@@ -189,7 +190,7 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
         onClose={() => setEditing(false)}
         start={
           config
-            ? { machineId: config.machineId, tool: config.tool, workingDir: config.workingDir, model: config.model ?? "", permissionMode: config.permissionMode }
+            ? { machineId: config.machineId, tool: config.tool, workingDir: config.workingDir, model: config.model ?? "", permissionMode: config.permissionMode, startOnTask: config.startOnTask }
             : props.recent[0]
               ? { workingDir: props.recent[0] }
               : {}
