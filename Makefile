@@ -25,6 +25,7 @@ test:
 	$(CARGO) test --workspace --doc --locked
 	@scripts/agent-clis
 	@scripts/official-clients
+	@scripts/page-tests
 	# Apart, because its tests' dependencies switch on features of serde_json that the program is not built with.
 	$(CARGO) nextest run --package chatroom-protocol --locked
 	@scripts/with-postgres $(CARGO) nextest run --workspace --exclude chatroom-protocol --locked

@@ -101,7 +101,7 @@ await withBrowser({}, async (page) => {
   };
   const builderCard = page.getByRole("article", { name: "Role builder" });
   await view("/inbox", "inbox", () => page.getByRole("region", { name: "planner asks for a permission" }).waitFor());
-  await view(`/rooms/${roomId}`, "room", () => builderCard.getByText("waits for you: 1 question").waitFor());
+  await view(`/rooms/${roomId}`, "room", () => builderCard.getByText("waits for you").waitFor());
   await view(`/agents/${builder}`, "agent", () => page.getByText("git tag --sort").first().waitFor());
   await view("/machines", "machines", () => page.getByText("not signed in").waitFor());
   await view("/rooms", "rooms", () => page.getByRole("link", { name: /website.*waits for you/ }).first().waitFor());

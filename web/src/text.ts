@@ -35,6 +35,9 @@ export const shortPath = (path: string): string => exact(path).replace(HOME, "~"
 /** The home directory of whoever installed a program there, when its path tells. */
 export const homeOf = (program: string): string | undefined => HOME.exec(program)?.[1];
 
+/** What the server says in a fragment, as a sentence. */
+export const sentence = (text: string): string => (text === "" ? "" : `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?:]$/.test(text) ? "" : "."}`);
+
 export function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;
 }

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { api, type Command, type Machine, type PermissionMode } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { isUsable, useWorld } from "../data/world";
-import { exact, homeOf, shortPath } from "../text";
+import { exact, homeOf, sentence, shortPath } from "../text";
 import { MODES } from "../words";
 import { Button, Field, Mark, Problem, Repair } from "./basic";
 import { Dialog } from "./overlay";
@@ -184,7 +184,7 @@ function DirectoryNote({ command, error, path }: { command: Command | undefined;
   if (answer.status === "failed") {
     return (
       <span role="status" className="bad">
-        <Mark tone="bad" /> {exact(answer.failure?.message ?? "it cannot be used")} {exact(answer.failure?.hint ?? "")}
+        <Mark tone="bad" /> {exact(sentence(answer.failure?.message ?? "it cannot be used"))} {exact(sentence(answer.failure?.hint ?? ""))}
       </span>
     );
   }

@@ -3,7 +3,7 @@
 import { type ButtonHTMLAttributes, createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { serverNow } from "../data/client";
 import type { Act, Refused } from "../data/live";
-import { ago, exact, exactTime } from "../text";
+import { ago, exact, exactTime, sentence } from "../text";
 import type { State, Tone } from "../words";
 
 let now = serverNow();
@@ -100,8 +100,8 @@ export function Problem({ error }: { error: Refused | undefined }) {
   if (error === undefined) return null;
   return (
     <p className="problem" role="alert">
-      <Mark tone="bad" /> <span>{exact(error.message)}</span>
-      {error.hint && <span className="hint"> {exact(error.hint)}</span>}
+      <Mark tone="bad" /> <span>{exact(sentence(error.message))}</span>
+      {error.hint && <span className="hint"> {exact(sentence(error.hint))}</span>}
     </p>
   );
 }

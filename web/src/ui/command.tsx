@@ -2,7 +2,7 @@
 
 import { api, type Command, type Machine } from "../data/api";
 import { call, useAct, useLive } from "../data/live";
-import { exact } from "../text";
+import { exact, sentence } from "../text";
 import { commandWord, type State } from "../words";
 import { Age, Button, Mark, useNow } from "./basic";
 
@@ -56,8 +56,7 @@ export function CommandLife({ command, machine }: { command: Command | undefined
       {command.status === "failed" && (
         <>
           {": "}
-          {exact(command.failure.message)}
-          {command.failure.hint && <span className="hint"> {exact(command.failure.hint)}</span>}
+          {exact(command.failure.message)}.{command.failure.hint && <span className="hint"> {exact(sentence(command.failure.hint))}</span>}
         </>
       )}
     </p>

@@ -15,6 +15,7 @@ import { DiffView } from "../ui/diff";
 import { Markdown } from "../ui/markdown";
 import { Menu } from "../ui/overlay";
 import { PermissionCard } from "../ui/permission";
+import { Why } from "./room-team";
 import { agentState, CHOICES, DECIDERS, isActive, KINDS, MODES, roleState, type Tone } from "../words";
 
 export function AgentView({ agentId }: { agentId: string }) {
@@ -105,12 +106,7 @@ function AgentBody({ agent }: { agent: Agent }) {
             This agent has ended. <Link href={to("agents", status.agent.agentId)}>The one that holds the role now</Link>
           </p>
         )}
-        {isNewest && status?.blocked && status.blocked.by !== "permission" && status.blocked.by !== "passing" && (
-          <p className="why">
-            {exact(status.blocked.message)} <Age at={status.blocked.since} />
-            {status.blocked.repair && <Repair text={status.blocked.repair} />}
-          </p>
-        )}
+        {isNewest && <Why blocked={status?.blocked} />}
         <details className="evidence">
           <summary>How this is known, and logs</summary>
           <p>{state.evidence}</p>
@@ -324,10 +320,10 @@ function CallView({ row }: { row: Extract<Row, { kind: "call" }> }) {
         <span className="t-kind">{KINDS[row.toolKind]}</span>
         <span className="clip t-title">{row.command === undefined ? exact(row.title) : <code>{exact(row.command)}</code>}</span>
         {plus > 0 && <span className="note">{plural(plus, "file")}</span>}
-        <span className="note">{isOver ? lasting(row.endAt - row.at) : status.word}</span>
+        <span className="note">{!isOver ? status.word : row.endAt - row.at < 100 ? "" : lasting(row.endAt - row.at)}</span>
       </summary>
       <div className="t-body">
-        {row.command !== undefined && (
+        {row.command !== undefined && row.command.length > 60 && (
           <pre tabIndex={0} aria-label="Command">
             <code>{exact(row.command)}</code>
           </pre>

@@ -7,7 +7,7 @@ import { type InboxItem, useWorld } from "../data/world";
 import { isTaken } from "../keys";
 import { titleOf } from "../notify";
 import { go, Link, to } from "../route";
-import { exact, shorten } from "../text";
+import { exact, sentence, shorten } from "../text";
 import { Age, Button, Empty, Loading, Mark, Name, Problem, Repair } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { answer, answersOf, PermissionCard } from "../ui/permission";
@@ -163,8 +163,8 @@ function Item({ item }: { item: InboxItem }) {
         </div>
       ) : (
         <p className="item-text">
-          {exact(item.status.blocked?.message ?? "")}
-          {item.status.blocked?.repair && <Repair text={item.status.blocked.repair} />}
+          {exact(sentence(item.status.blocked?.message ?? ""))}
+          {item.kind === "needs_you" && item.status.blocked?.by === "trouble" && item.status.blocked.repair && <Repair text={item.status.blocked.repair} />}
         </p>
       )}
       <div className="answers">

@@ -5,7 +5,7 @@ import { api, type Machine } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
-import { exact, plural, shortPath } from "../text";
+import { exact, plural, sentence, shortPath } from "../text";
 import { Age, Button, Copyable, Empty, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { commandState } from "../ui/command";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
@@ -107,7 +107,8 @@ function MachineCard({ machine, isAlone }: { machine: Machine; isAlone: boolean 
         </span>
         <span>chatroom {exact(machine.cliVersion)}</span>
         <span>
-          {plural(ready, "tool")} ready{troubled > 0 && `, ${troubled} in trouble`}
+          {ready === 0 ? "no tool but echo ready" : `${plural(ready, "tool")} ready`}
+          {troubled > 0 && `, ${troubled} in trouble`}
         </span>
         <span>
           last call <Age at={machine.lastSeenAt} suffix=" ago" />
@@ -265,7 +266,7 @@ function Commands({ machine }: { machine: Machine }) {
             <Age at={command.createdAt} suffix=" ago" />
             {command.status === "failed" && (
               <p className="note">
-                {exact(command.failure.message)} {command.failure.hint && exact(command.failure.hint)}
+                {exact(sentence(command.failure.message))} {command.failure.hint && exact(sentence(command.failure.hint))}
               </p>
             )}
             {result && (result.kind === "stopped" || result.kind === "started_then_exited") && result.exit.how !== "stopped" && <p className="note">{exitWords(result.exit)}</p>}

@@ -6,7 +6,7 @@ import { type FeedSource, useFeed } from "../data/feed";
 import { call, newKey, type Refused, refusal, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { Link, to } from "../route";
-import { clockTime, exact, exactTime, plural } from "../text";
+import { clockTime, exact, exactTime, plural, sentence } from "../text";
 import { Button, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { PermissionCard } from "../ui/permission";
@@ -248,8 +248,10 @@ function LiveStrip({ room }: { room: Chatroom }) {
   const { roles, permissions, machines } = useWorld();
   const now = useNow();
   const statuses = (roles.get(room.chatroomId)?.value ?? []) as RoleStatus[];
-  const busy = statuses.filter((status) => isActive(status.agent) && status.agent?.session?.turn?.state !== "idle");
   const asks = permissions.filter((permission) => permission.chatroomId === room.chatroomId);
+  const busy = statuses.filter(
+    (status) => isActive(status.agent) && status.agent?.session.turn?.state !== "idle" && !asks.some((permission) => permission.agentId === status.agent?.agentId),
+  );
   if (busy.length === 0 && asks.length === 0) return null;
   return (
     <div className="strip">
@@ -259,7 +261,7 @@ function LiveStrip({ room }: { room: Chatroom }) {
             <Name>{status.role}</Name>
           </b>
           <StateLabel state={roleState(status, machines?.find((machine) => machine.machineId === status.agent?.machineId), now)} />
-          {status.blocked?.by === "needs_you" && <span className="clip">{exact(status.blocked.message)}</span>}
+          {status.blocked?.by === "needs_you" && <span className="clip">{exact(sentence(status.blocked.message))}</span>}
           <span className="grow" />
           {status.agent && <Link href={to("agents", status.agent.agentId)}>Watch</Link>}
         </p>

@@ -1,16 +1,30 @@
 // One card for each role: where its agent runs, how it stands, why it does not work, and what can be done.
 
 import { useState } from "react";
-import { api, type Chatroom, type MachineAgentConfig, type RoleStatus } from "../data/api";
+import { api, type Blocked, type Chatroom, type MachineAgentConfig, type RoleStatus } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useMachine, useWorld } from "../data/world";
 import { Link, to } from "../route";
-import { exact, plural, shortPath } from "../text";
+import { exact, plural, sentence, shortPath } from "../text";
 import { AgentDialog, startAgent } from "../ui/agent-form";
 import { Age, Button, Loading, Mark, Name, Problem, Repair, StateLabel, useNow } from "../ui/basic";
 import { CommandLife, useRoleCommand } from "../ui/command";
 import { Confirm, Menu } from "../ui/overlay";
 import { isActive, MODES, roleState } from "../words";
+
+/** What the card says by its state and mends by its buttons needs no word more. */
+const PLAIN = new Set<Blocked["by"]>(["passing", "permission", "not_configured", "not_started"]);
+const HAS_BUTTON = new Set<Blocked["by"]>(["ended", "restarting", "needs_you"]);
+
+export function Why({ blocked }: { blocked: Blocked | undefined }) {
+  if (blocked === undefined || PLAIN.has(blocked.by)) return null;
+  return (
+    <p className="why">
+      {exact(sentence(blocked.message))} <Age at={blocked.since} />
+      {blocked.repair && !HAS_BUTTON.has(blocked.by) && <Repair text={blocked.repair} />}
+    </p>
+  );
+}
 
 export function Team({ room }: { room: Chatroom }) {
   const { roles } = useWorld();
@@ -126,17 +140,12 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
       ) : (
         <p className="note">No machine, tool and directory chosen yet.</p>
       )}
-      {open > 0 && (
+      {open > 0 && state.word !== "waits for you" && (
         <p className="tone-ask">
           <Mark tone="ask" /> waits for you: {plural(open, "question")}
         </p>
       )}
-      {status.blocked && !(status.blocked.by === "passing" || status.blocked.by === "permission" || (status.blocked.by === "not_configured" && !shown)) && (
-        <p className="why">
-          {exact(status.blocked.message)} <Age at={status.blocked.since} />
-          {status.blocked.repair && <Repair text={status.blocked.repair} />}
-        </p>
-      )}
+      <Why blocked={status.blocked} />
       {status.desired?.restartAt !== undefined && !runs && <p className="note">Starts again at {new Date(status.desired.restartAt).toLocaleTimeString()}.</p>}
       <details className="evidence">
         <summary>How this is known</summary>

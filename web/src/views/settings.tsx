@@ -6,7 +6,7 @@ import { callOverHttp } from "../data/client";
 import { call, useAct, useLive, useLiveEach } from "../data/live";
 import { useWorld } from "../data/world";
 import { canNotify, setNotifications, wantsNotifications } from "../notify";
-import { exact, exactTime } from "../text";
+import { clockTime, exact, exactTime } from "../text";
 import { applyTheme, type Theme, theme } from "../theme";
 import { Age, Button, Copyable, Field, Loading, Name, Problem, useNow } from "../ui/basic";
 import { Confirm } from "../ui/overlay";
@@ -97,6 +97,7 @@ function Credentials() {
   const credentials = useLive(api.auth.listCredentials, {});
   const [revoking, setRevoking] = useState<Credential | null>(null);
   const act = useAct();
+  const now = useNow();
   const shown = (credentials.value ?? []).filter((credential) => CREDENTIALS[credential.kind] !== undefined);
   return (
     <section className="card" aria-label="Who can act as you">
@@ -107,7 +108,7 @@ function Credentials() {
         {shown.map((credential) => (
           <li key={credential.credentialId}>
             <div>
-              <b>{CREDENTIALS[credential.kind]}</b> <Name>{credential.name}</Name> {credential.scope === "read" && <span className="badge">reads only</span>}
+              <b>{CREDENTIALS[credential.kind]}</b> {credential.name !== credential.kind && <Name>{credential.name}</Name>} {credential.scope === "read" && <span className="badge">reads only</span>}
               <p className="note">
                 since <Age at={credential.createdAt} />
                 {credential.lastUsedAt !== undefined && (
@@ -115,7 +116,7 @@ function Credentials() {
                     , used <Age at={credential.lastUsedAt} suffix=" ago" />
                   </>
                 )}
-                {credential.expiresAt !== undefined && `, ends ${exactTime(credential.expiresAt)}`}
+                {credential.expiresAt !== undefined && `, ends ${clockTime(credential.expiresAt, now)}`}
               </p>
             </div>
             <Button onClick={() => setRevoking(credential)} aria-label={`Revoke ${CREDENTIALS[credential.kind] ?? ""} ${credential.name}`}>

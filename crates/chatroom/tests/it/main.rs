@@ -12,6 +12,7 @@ mod cursor;
 mod daemon;
 mod mcp;
 mod obedient;
+mod page;
 mod proxy;
 mod real_agents;
 mod rooms;
