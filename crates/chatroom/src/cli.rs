@@ -105,8 +105,20 @@ pub(crate) enum Command {
     /// Watch over one agent's processes.
     #[command(hide = true)]
     AgentHost(AgentHost),
-    /// The built-in tool `echo`: answers every task with its text.
-    #[command(hide = true)]
+    /// The built-in tool `echo`: answers every task and everything that is said to it with its text.
+    ///
+    /// It speaks the Agent Client Protocol on standard input and output. Lines of a text that begin with one of these words make
+    /// it do what agents do:
+    ///
+    ///   /ask COMMAND     asks for the permission to run COMMAND, and runs nothing
+    ///   /slow SECONDS    takes so long
+    ///   /think TEXT      thinks aloud
+    ///   /plan A; B       tells a plan
+    ///   /edit PATH       tells of a changed file, and writes nothing
+    ///   /recall          says what was said first in this session
+    ///   /keep            ends its turn without handing the task off
+    ///   /fail            ends its turn as failed
+    #[command(hide = true, verbatim_doc_comment)]
     EchoAgent,
     /// Run the daemon in this process.
     #[command(hide = true)]

@@ -72,6 +72,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Up(args) => on_threads(up::run(&context, args)),
         Command::Server(args) => on_threads(serve::run(&context, args)),
         Command::DaemonRun => on_threads(commands::daemon::run_daemon(&context)),
+        // It has a runtime only while it talks to the server.
+        Command::EchoAgent => commands::echo::run(&context),
         // Where a daemon runs, a process that waits has no runtime: there may be hundreds of them.
         Command::WaitForTask(args) => match local_wait::run(&context, args)? {
             Some(wait) => on_this_thread(commands::wait::run(&context, wait)),

@@ -8,7 +8,7 @@ mod backlog;
 mod context;
 pub(crate) mod daemon;
 mod doctor;
-mod echo;
+pub(crate) mod echo;
 mod machine;
 mod mcp;
 mod messages;
@@ -53,10 +53,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Api(args) => api::run(context, args).await,
         Command::GenerateTypescript { into } => api::generate_typescript(context, &into),
-        Command::EchoAgent => echo::run(context).await,
         // Dispatched in main, with a runtime of their own or none.
-        Command::Up(_) | Command::Server(_) | Command::WaitForTask(_) | Command::DaemonRun | Command::AgentHost(_) => {
-            Ok(())
-        }
+        Command::Up(_)
+        | Command::Server(_)
+        | Command::WaitForTask(_)
+        | Command::DaemonRun
+        | Command::AgentHost(_)
+        | Command::EchoAgent => Ok(()),
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod crashes;
 mod cursor;
 mod daemon;
+mod echo;
 mod mcp;
 mod obedient;
 mod page;

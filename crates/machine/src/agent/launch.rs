@@ -58,7 +58,8 @@ pub fn launch(tool: &ToolSpec, request: &Request<'_>) -> Result<Launch, CommandF
     let mut args = way.args.clone();
     let mut env = way.set.clone();
     match (&way.model, model) {
-        (ModelChoice::Flag(name), Some(model)) => args.push(format!("{name}={model}")),
+        (ModelChoice::Flag(name), Some(model)) if name.ends_with('=') => args.push(format!("{name}{model}")),
+        (ModelChoice::Flag(name), Some(model)) => args.extend([name.clone(), model.to_owned()]),
         (ModelChoice::Variable(name), Some(model)) => env.push((name.clone(), model.to_owned())),
         (ModelChoice::Never, Some(_)) => {
             return Err(CommandFailure::new(FailureCode::Unsupported, format!("{} has no models", tool.name))
@@ -152,15 +153,14 @@ fn session_id(order: &StartOrder) -> String {
 }
 
 fn apply(quirk: Quirk, request: &Request<'_>, args: &mut Vec<String>, env: &mut Vec<(String, String)>) {
-    let cli = request.cli.to_string_lossy().into_owned();
     match quirk {
         Quirk::OpenCodeRules => {
-            // Merged over the user's own configuration, which stays in force for everything else. The order counts: the last
-            // rule that fits holds, and "*" sorts before any path.
-            let ask = |mine: serde_json::Value| {
+            // Merged over the user's own configuration, which stays in force for everything else. Our own program is not
+            // excepted: what of it an agent may do without asking, the host knows better than a pattern.
+            let ask = |edit: &str| {
                 json!({
-                    "edit": mine,
-                    "bash": {"*": "ask", (cli.clone()): "allow", (format!("{cli} *")): "allow"},
+                    "edit": edit,
+                    "bash": {"*": "ask"},
                     "external_directory": "ask",
                     "webfetch": "ask",
                     "websearch": "ask",
@@ -168,18 +168,20 @@ fn apply(quirk: Quirk, request: &Request<'_>, args: &mut Vec<String>, env: &mut 
                 })
             };
             let rules = match request.order.permission_mode {
-                PermissionMode::Ask => ask(json!("ask")),
-                PermissionMode::AcceptEdits => ask(json!("allow")),
+                PermissionMode::Ask => ask("ask"),
+                PermissionMode::AcceptEdits => ask("allow"),
                 PermissionMode::Full => json!({"*": "allow"}),
             };
             env.push(("OPENCODE_PERMISSION".to_owned(), rules.to_string()));
         }
         Quirk::ClaudeMcp => {
+            let cli = request.cli.to_string_lossy();
             let servers = json!({"mcpServers": {"chatroom": {"command": cli, "args": ["mcp"]}}});
             args.push(format!("--mcp-config={servers}"));
         }
         Quirk::PiSessions => {
-            args.push(format!("--session-dir={}", request.state.display()));
+            let state = request.state.to_string_lossy().into_owned();
+            env.push(("PI_CODING_AGENT_SESSION_DIR".to_owned(), state));
             args.push("--continue".to_owned());
         }
     }

@@ -256,22 +256,21 @@ impl Drop for Talk {
     }
 }
 
-/// The models in the answer to `session/new`: those of a setting of category `model`, or the older list.
+/// The models in the answer to `session/new`: a list of them, or else a setting of category `model`.
 fn read_session(session: &Value) -> Option<ModelList> {
-    let settings = session["configOptions"].as_array().into_iter().flatten();
-    let setting = settings.into_iter().find(|setting| setting["category"] == "model" || setting["id"] == "model");
-    if let Some(setting) = setting {
-        let mut models = Vec::new();
-        for option in setting["options"].as_array()? {
-            // Options may stand in groups.
-            let group = option["options"].as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(option));
-            models.extend(group.iter().filter_map(|option| model(&option["value"], &option["name"])));
-        }
-        return of(models, setting["currentValue"].as_str());
+    if let Some(list) = session["models"]["availableModels"].as_array() {
+        let models = list.iter().filter_map(|known| model(&known["modelId"], &known["name"])).collect();
+        return of(models, session["models"]["currentModelId"].as_str());
     }
-    let list = session["models"]["availableModels"].as_array()?;
-    let models = list.iter().filter_map(|known| model(&known["modelId"], &known["name"])).collect();
-    of(models, session["models"]["currentModelId"].as_str())
+    let mut settings = session["configOptions"].as_array()?.iter();
+    let setting = settings.find(|setting| setting["category"] == "model" || setting["id"] == "model")?;
+    let mut models = Vec::new();
+    for option in setting["options"].as_array()? {
+        // Options may stand in groups.
+        let group = option["options"].as_array().map(Vec::as_slice).unwrap_or(std::slice::from_ref(option));
+        models.extend(group.iter().filter_map(|option| model(&option["value"], &option["name"])));
+    }
+    of(models, setting["currentValue"].as_str())
 }
 
 /// The models in Claude Code's answer to `initialize`.

@@ -161,7 +161,7 @@ fn spec_of(described: Described) -> Result<ToolSpec, Fault> {
         Some(flag) => ModelChoice::Flag(flag.get_ref().clone()),
         None => match described.driver {
             DriverKind::Acp => ModelChoice::Protocol,
-            DriverKind::Claude => ModelChoice::Flag("--model".to_owned()),
+            DriverKind::Claude => ModelChoice::Flag("--model=".to_owned()),
             DriverKind::OneShot => ModelChoice::Never,
         },
     };

@@ -92,7 +92,8 @@ pub struct ModeSpec {
 /// How a model is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// By this flag and the model in one word: `--model=NAME`, so that a model cannot be read as another option.
+    /// By this flag: one that ends in `=` makes one word with the model (`--model=NAME`), any other stands before it as a word
+    /// of its own (`-m NAME`).
     Flag(String),
     /// By this variable.
     Variable(String),
@@ -118,7 +119,7 @@ pub enum ModelSource {
 /// What a start needs that is not a word of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// OpenCode asks only where its configuration says so; the rules are made for the mode and our own program.
+    /// OpenCode asks only where its configuration says so; the rules are made for the mode.
     OpenCodeRules,
     /// Claude Code takes the MCP server as an argument.
     ClaudeMcp,
@@ -212,7 +213,7 @@ impl AgentSpec {
         Self {
             driver: DriverKind::OneShot,
             output,
-            model: ModelChoice::Flag("--model".to_owned()),
+            model: flag("--model="),
             asks: false,
             mcp: false,
             models: ModelSource::Unknown,
@@ -333,7 +334,7 @@ fn claude() -> ToolSpec {
         ]),
         agent: Some(AgentSpec {
             driver: DriverKind::Claude,
-            model: flag("--model"),
+            model: flag("--model="),
             // A session id that was used before is refused, so a new one is chosen for each new session.
             new_session_args: words(&["--session-id={session}"]),
             resume_args: words(&["--resume={session}"]),
@@ -362,7 +363,7 @@ fn cursor() -> ToolSpec {
         install: "curl https://cursor.com/install -fsS | bash".to_owned(),
         login: Some("cursor-agent login".to_owned()),
         env: words(&["CURSOR_*", "GITHUB_TOKEN", "GH_TOKEN"]),
-        agent: Some(AgentSpec { model: flag("--model"), ..AgentSpec::acp(&["acp"]) }),
+        agent: Some(AgentSpec { model: flag("--model="), ..AgentSpec::acp(&["acp"]) }),
         ..ToolSpec::named("cursor", "Cursor CLI")
     }
 }
@@ -422,7 +423,7 @@ fn gemini() -> ToolSpec {
         install: "npm install -g @google/gemini-cli".to_owned(),
         login: Some("gemini".to_owned()),
         env: words(&["GEMINI_*", "GOOGLE_*"]),
-        agent: Some(AgentSpec { model: flag("--model"), ..AgentSpec::acp(&["--acp"]) }),
+        agent: Some(AgentSpec { model: flag("--model="), ..AgentSpec::acp(&["--acp"]) }),
         ..ToolSpec::named("gemini", "Gemini CLI")
     }
 }
@@ -432,7 +433,7 @@ fn copilot() -> ToolSpec {
         install: "npm install -g @github/copilot".to_owned(),
         login: Some("copilot login".to_owned()),
         env: words(&["COPILOT_*", "GITHUB_*", "GH_TOKEN"]),
-        agent: Some(AgentSpec { model: flag("--model"), ..AgentSpec::acp(&["--acp"]) }),
+        agent: Some(AgentSpec { model: flag("--model="), ..AgentSpec::acp(&["--acp"]) }),
         ..ToolSpec::named("copilot", "GitHub Copilot CLI")
     }
 }
@@ -442,7 +443,7 @@ fn qwen() -> ToolSpec {
         install: "npm install -g @qwen-code/qwen-code".to_owned(),
         login: Some("qwen".to_owned()),
         env: words(&["QWEN_*", "DASHSCOPE_*", "OPENAI_*"]),
-        agent: Some(AgentSpec { model: flag("--model"), ..AgentSpec::acp(&["--acp"]) }),
+        agent: Some(AgentSpec { model: flag("--model="), ..AgentSpec::acp(&["--acp"]) }),
         ..ToolSpec::named("qwen", "Qwen Code")
     }
 }
@@ -455,6 +456,8 @@ fn pi() -> ToolSpec {
         agent: Some(AgentSpec {
             // It has no permissions: it does what it is told, so it is only started where that is wanted.
             modes: vec![ModeSpec { mode: PermissionMode::Full, args: Vec::new(), set: Vec::new() }],
+            // It refuses `--model=NAME`.
+            model: flag("--model"),
             models: ModelSource::PiList,
             quirk: Some(Quirk::PiSessions),
             ..AgentSpec::one_shot(&["-p"], OutputFormat::Plain)
