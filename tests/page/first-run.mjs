@@ -70,6 +70,36 @@ await withBrowser({}, async (page) => {
   await page.keyboard.press("Enter");
   await log.getByText("echo: Once more").waitFor();
 
+  // The agent asks; it is answered in the inbox, by its key, and the work comes back.
+  await composer.fill("/think what would be best\n/plan look; ask; do\n/edit notes.md\n/ask cargo test --workspace\nAsked and done");
+  await page.keyboard.press("Enter");
+  await page.getByRole("navigation", { name: "Main" }).first().getByText("1", { exact: true }).first().waitFor();
+  await picture(page, "room-asks");
+  await page.goto(`${url}/inbox`);
+  const asked = page.getByRole("region", { name: "builder asks for a permission" });
+  await asked.getByText("cargo test --workspace").waitFor();
+  await page.keyboard.press("j");
+  await page.keyboard.press("a");
+  await asked.waitFor({ state: "detached" });
+  const returned = page.getByRole("region", { name: "builder has answered" });
+  await returned.getByText("Asked and done").waitFor();
+  await picture(page, "inbox-answer");
+  await page.keyboard.press("k");
+  await page.keyboard.press("j");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(room);
+  await log.getByText("New", { exact: true }).waitFor();
+
+  // One task that the agent does not end: it is reminded, then the person is told.
+  await composer.fill("/keep\nNever mind");
+  await page.keyboard.press("Enter");
+  await card.getByText("waits for you").waitFor();
+  await page.goto(`${url}/inbox`);
+  await page.getByRole("region", { name: "builder needs you" }).waitFor();
+  await picture(page, "inbox-needs-you");
+  await page.goto(room);
+  await card.waitFor();
+
   // The keys that lead elsewhere.
   await page.getByRole("heading", { name: "Team" }).click();
   await page.keyboard.press("g");
@@ -78,8 +108,7 @@ await withBrowser({}, async (page) => {
   await page.keyboard.press("g");
   await page.keyboard.press("i");
   await page.waitForURL(`${url}/inbox`);
-  await page.getByText("Nothing waits for you").waitFor();
-  await picture(page, "inbox-empty");
+  await page.getByRole("heading", { name: "Inbox" }).waitFor();
 });
 
 await withBrowser({}, async (page) => {

@@ -107,7 +107,7 @@ await withBrowser({}, async (page) => {
   await view("/rooms", "rooms", () => page.getByRole("link", { name: /website.*waits for you/ }).first().waitFor());
   await view("/settings", "settings", () => page.getByRole("heading", { name: "Who can act as you" }).waitFor());
   await view("/start", "first-run", () => page.getByRole("heading", { name: "Room and agent" }).waitFor());
-  await view(`/rooms/${evil.chatroomId}`, "hostile-room", () => page.getByText("<script>globalThis.hacked").waitFor());
+  await view(`/rooms/${evil.chatroomId}`, "hostile-room", () => page.getByRole("log").getByText("<script>globalThis.hacked").waitFor());
 
   // Nothing of it has become a link that leads elsewhere than to http, and nothing hides.
   const links = await page.locator("main a").evaluateAll((all) => all.map((one) => one.href));
