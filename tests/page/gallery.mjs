@@ -168,7 +168,40 @@ await withBrowser({}, async (page) => {
   await picture(page, "agent-form");
   await page.keyboard.press("Escape");
 
+  // A rule that answers from now on, made where the question stands; it can be taken back in the settings.
+  await desktop.say(builder, { kind: "prompt", source: { by: "person", inputId: "y" }, text: "Test it." }, ask("b2", "cargo test --workspace"));
+  await page.getByRole("button", { name: "More answers" }).click();
+  await page.getByRole("menuitem", { name: "Always allow “cargo test …” to builder" }).click();
+  await page.getByRole("button", { name: "Allow once" }).waitFor({ state: "detached" });
+  await desktop.say(builder, ask("b3", "cargo test -p one"));
+  for (;;) {
+    const all = await server("permissions.list", { agentId: builder, includeEnded: true });
+    const third = all.find((permission) => permission.requestId === "b3");
+    if (third?.state === "answered") {
+      assert.equal(third.by, "rule");
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  await page.goto(`${url}/settings`);
+  await page.getByText("cargo test …").waitFor();
+  await page.getByRole("region", { name: "What is answered for you" }).getByRole("button", { name: "Remove" }).click();
+  await page.getByText("cargo test …").waitFor({ state: "detached" });
+
+  // A machine's login: what one must know to decide, and the decision.
+  const login = await call(url, "", "auth.startDeviceLogin", { machineName: NAME });
+  await page.goto(login.verificationUriComplete);
+  await page.getByText(login.userCode).first().waitFor();
+  await page.getByText("127.0.0.1").waitFor();
+  await page.getByText("<b>evil</b>").waitFor();
+  await isAccessible(page, "device login");
+  await picture(page, "device");
+  await page.getByRole("button", { name: "Approve" }).click();
+  await page.getByText("The machine is signed in").waitFor();
+
   // The palette.
+  await page.goto(`${url}/rooms/${roomId}`);
+  await builderCard.waitFor();
   await page.keyboard.press("Control+k");
   await page.getByRole("combobox").fill("transcript plan");
   await picture(page, "palette");

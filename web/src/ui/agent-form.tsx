@@ -47,7 +47,7 @@ function useQuestion(machine: Machine | undefined): { ask: (type: string, payloa
   return { ask, command: command.value, error: act.error?.message, clear: () => setCommandId(null) };
 }
 
-export function AgentFields(props: { choice: AgentChoice; change: (change: Partial<AgentChoice>) => void; machine: Machine | undefined; recent?: string[] }) {
+export function AgentFields(props: { choice: AgentChoice; change: (change: Partial<AgentChoice>) => void; machine: Machine | undefined; recent?: string[]; isFirst?: boolean }) {
   const { choice, change, machine } = props;
   const { machines } = useWorld();
   const tool = machine?.availableTools.find((one) => one.name === choice.tool);
@@ -73,6 +73,7 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
   };
   return (
     <>
+      <div className="two">
       <Field label="Machine">
         <select
           value={choice.machineId}
@@ -92,12 +93,13 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
             .map((one) => (
               <option key={one.name} value={one.name}>
                 {one.name}
-                {one.name === "echo" ? " (answers with what you say; needs no model)" : "version" in one ? ` ${exact(one.version)}` : ""}
+                {one.name === "echo" ? " (built in; answers with what you say)" : "version" in one ? ` ${exact(one.version)}` : ""}
                 {one.status === "ok" ? "" : ` · ${one.status.replaceAll("_", " ")}`}
               </option>
             ))}
         </select>
       </Field>
+      </div>
       {tool?.status === "ok" && tool.driver === undefined && (
         <p className="warn">
           <Mark tone="ask" /> {exact(tool.name)} was found on {exact(machine?.name ?? "")}, but chatroom there has no way to start it.
@@ -168,9 +170,11 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
           </label>
         ))}
       </fieldset>
-      <label className="check">
-        <input type="checkbox" checked={choice.startOnTask} onChange={(event) => change({ startOnTask: event.target.checked })} /> Start it by itself when a task comes for its role
-      </label>
+      {!props.isFirst && (
+        <label className="check">
+          <input type="checkbox" checked={choice.startOnTask} onChange={(event) => change({ startOnTask: event.target.checked })} /> Start it by itself when a task comes for its role
+        </label>
+      )}
     </>
   );
 }

@@ -480,7 +480,8 @@ function Talk({ agent }: { agent: Agent }) {
           maxLength={100_000}
           dir="auto"
           aria-label={`Say something to ${agent.role}`}
-          placeholder={`Say something to ${exact(agent.role)}; a task goes through the room`}
+          placeholder={`Say something to ${exact(agent.role)}`}
+          title="What you say here goes into its session; a task goes through the room"
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event: KeyboardEvent<HTMLTextAreaElement>) => {
             if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);

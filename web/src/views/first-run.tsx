@@ -112,7 +112,7 @@ export function FirstRun() {
                   </select>
                 </Field>
               </div>
-              <AgentFields choice={choice} change={change} machine={machine} />
+              <AgentFields choice={choice} change={change} machine={machine} isFirst />
               <Problem error={act.error} />
               <footer>
                 <span className="note">Then you type a task.</span>
