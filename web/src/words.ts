@@ -1,6 +1,6 @@
 // The words for states, everywhere the same: each with a tone, a shape (never colour alone), since when, and the evidence.
 
-import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, Machine, RoleStatus, ToolKind } from "./data/api";
+import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, Machine, Participant, RoleStatus, ToolKind } from "./data/api";
 import { ago, exact } from "./text";
 
 export type Tone = "good" | "busy" | "ask" | "bad" | "off" | "passing";
@@ -77,16 +77,19 @@ export function agentState(agent: Agent, now: number): State {
   }
 }
 
-/** A role: its agent, and what is wanted of it. */
-export function roleState(status: RoleStatus, machine: Machine | undefined, now: number): State {
+/** A role: its agent, and what is wanted of it. Somebody may wait for its tasks in a terminal of their own. */
+export function roleState(status: RoleStatus, machine: Machine | undefined, now: number, waiter?: Participant): State {
   const { agent, desired } = status;
+  if (waiter?.waiting && !isActive(agent)) {
+    return { word: "idle", tone: "good", since: waiter.since, evidence: "Somebody waits for its tasks in a terminal (chatroom wait-for-task), over an open connection." };
+  }
   if (desired?.restartAt !== undefined && (agent === undefined || agent.state === "exited" || agent.state === "failed")) {
     return { word: "starting", tone: "passing", since: desired.since, evidence: "It ended by itself and is started again soon." };
   }
   if (agent === undefined) return { word: "stopped", tone: "off", evidence: "No agent was started for this role yet." };
   const state = agentState(agent, now);
-  const isActive = agent.state === "running" || agent.state === "stopping";
-  if (isActive && machine !== undefined && (machine.connection === "disconnected" || machine.connection === "unknown")) {
+  const isOut = agent.state === "running" || agent.state === "stopping";
+  if (isOut && machine !== undefined && (machine.connection === "disconnected" || machine.connection === "unknown")) {
     return {
       word: "unknown",
       tone: "passing",

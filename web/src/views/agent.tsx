@@ -122,7 +122,7 @@ function AgentBody({ agent }: { agent: Agent }) {
         <CommandLife command={command} machine={machine} />
         <Problem error={act.error} />
       </div>
-      <Transcript agent={agent} asks={permissions.value ?? []} />
+      <Transcript agent={agent} asks={permissions.value ?? NONE} />
       <Talk agent={agent} />
     </main>
   );
@@ -139,18 +139,16 @@ const source = (agentId: string) => (): FeedSource<TranscriptEvent> => ({
 
 const NEAR_PX = 100;
 
-function Transcript({ agent, asks }: { agent: Agent; asks: Permission[] }) {
+const NONE: Permission[] = [];
+
+const Transcript = memo(function Transcript({ agent, asks }: { agent: Agent; asks: Permission[] }) {
   const feed = useFeed(agent.agentId, source(agent.agentId) as never) as ReturnType<typeof useFeed<TranscriptEvent>>;
   const rows = useMemo(() => readTranscript(feed.items), [feed.items]);
   const byRequest = useMemo(() => new Map(asks.map((permission) => [permission.requestId, permission])), [asks]);
   const scroller = useRef<HTMLDivElement>(null);
   const isAtEnd = useRef(true);
   const [isFollowing, setFollowing] = useState(true);
-  const [plan, hasPlan] = useMemo(() => {
-    const last = rows.findLast((row) => row.kind === "plan");
-    return [last, last !== undefined] as const;
-  }, [rows]);
-  void hasPlan;
+  const plan = useMemo(() => rows.findLast((row) => row.kind === "plan"), [rows]);
   const virtualizer = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -161,11 +159,16 @@ function Transcript({ agent, asks }: { agent: Agent; asks: Permission[] }) {
     paddingEnd: 12,
   });
   const total = virtualizer.getTotalSize();
+  const first = feed.items[0]?.seq;
+  const before = useRef({ first, total });
   useLayoutEffect(() => {
     const element = scroller.current;
-    if (element !== null && isAtEnd.current) element.scrollTop = element.scrollHeight;
-  }, [rows, total, asks]);
-  const first = feed.items[0]?.seq;
+    if (element === null) return;
+    if (isAtEnd.current) element.scrollTop = element.scrollHeight;
+    // What came in above must not move what is being read.
+    else if (first !== before.current.first) element.scrollTop += total - before.current.total;
+    before.current = { first, total };
+  }, [rows, total, asks, first]);
   return (
     <section className="transcript" aria-label="Transcript">
       <div
@@ -240,7 +243,7 @@ function Transcript({ agent, asks }: { agent: Agent; asks: Permission[] }) {
       )}
     </section>
   );
-}
+});
 
 const STATUS: Record<Extract<Row, { kind: "call" }>["status"], { tone: Tone; word: string }> = {
   pending: { tone: "passing", word: "not begun" },

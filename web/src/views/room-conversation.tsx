@@ -286,7 +286,8 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
   const area = useRef<HTMLTextAreaElement>(null);
   const target = room.team.roles.some((one) => one.name === role) ? role : room.team.entryRole;
   const status = roles.get(room.chatroomId)?.value?.find((one) => one.role === target);
-  const isAway = status !== undefined && !isActive(status.agent);
+  const waiters = useLive(api.participants.list, { chatroomId: room.chatroomId });
+  const isAway = status !== undefined && !isActive(status.agent) && !waiters.value?.some((one) => one.role === target && one.waiting);
 
   useLayoutEffect(() => {
     const element = area.current;

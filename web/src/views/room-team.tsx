@@ -1,7 +1,7 @@
 // One card for each role: where its agent runs, how it stands, why it does not work, and what can be done.
 
 import { useState } from "react";
-import { api, type Blocked, type Chatroom, type MachineAgentConfig, type RoleStatus } from "../data/api";
+import { api, type Blocked, type Chatroom, type MachineAgentConfig, type Participant, type RoleStatus } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useMachine, useWorld } from "../data/world";
 import { Link, to } from "../route";
@@ -31,6 +31,7 @@ export function Team({ room }: { room: Chatroom }) {
   const statuses = roles.get(room.chatroomId);
   const own = useLive(api.agents.listRoles, statuses === undefined ? { chatroomId: room.chatroomId } : "skip");
   const configs = useLive(api.machines.getAgentConfigs, { chatroomId: room.chatroomId });
+  const waiters = useLive(api.participants.list, { chatroomId: room.chatroomId });
   const live = statuses ?? own;
   const [isStopping, setStopping] = useState(false);
   const act = useAct();
@@ -62,7 +63,7 @@ export function Team({ room }: { room: Chatroom }) {
       <Problem error={act.error ?? live.error ?? configs.error} />
       {live.value === undefined && !live.error && <Loading what="Reading the team…" />}
       {(live.value ?? []).map((status) => (
-        <RoleCard key={status.role} room={room} status={status} config={configOf(status, configs.value)} recent={recent} />
+        <RoleCard key={status.role} room={room} status={status} config={configOf(status, configs.value)} waiter={waiters.value?.find((one) => one.role === status.role)} recent={recent} />
       ))}
       <Confirm
         title="Stop all agents of this room?"
@@ -91,7 +92,7 @@ export function configOf(status: RoleStatus, configs: MachineAgentConfig[] | und
   return own.find((config) => config.machineId === machineId) ?? own[0];
 }
 
-function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAgentConfig | undefined; recent: string[] }) {
+function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAgentConfig | undefined; waiter: Participant | undefined; recent: string[] }) {
   const { room, status, config } = props;
   const now = useNow();
   const agent = status.agent;
@@ -101,7 +102,8 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
   const command = useRoleCommand(shown?.machineId, room.chatroomId, status.role);
   const [isEditing, setEditing] = useState(false);
   const act = useAct();
-  const state = roleState(status, machine, now);
+  const state = roleState(status, machine, now, props.waiter);
+  const isByHand = !runs && props.waiter?.waiting === true;
   const isUnderWay = command !== undefined && (command.status === "pending" || command.status === "processing");
   const send = (type: "stop-agent" | "restart-agent"): void => {
     const machineId = agent?.machineId ?? config?.machineId;
@@ -145,7 +147,7 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
           <Mark tone="ask" /> waits for you: {plural(open, "question")}
         </p>
       )}
-      <Why blocked={status.blocked} />
+      {isByHand ? <p className="note">In a terminal of its own; it is stopped there.</p> : <Why blocked={status.blocked} />}
       {status.desired?.restartAt !== undefined && !runs && <p className="note">Starts again at {new Date(status.desired.restartAt).toLocaleTimeString()}.</p>}
       <details className="evidence">
         <summary>How this is known</summary>
