@@ -1,5 +1,7 @@
 //! `wait-for-task` over the daemon of this machine: one blocking thread, no runtime, no connection of its own.
 //!
+//! `chatroom mcp`, which has a runtime, waits so too, on a thread for blocking work; see [`Talk`].
+//!
 //! Many agents wait most of their time, so a waiting process is kept small. Whatever the daemon does not do, or cannot go on
 //! doing, the process does by itself: the same waiter, with the same id, for the rest of the time. A signal ends the process
 //! as signals do; the daemon gives back a task that was not printed.
@@ -12,11 +14,11 @@ use crate::error::{Said, refused};
 use crate::parent_tool;
 use crate::ui::one_line;
 use anyhow::Result;
-use chatroom_machine::clock;
 use chatroom_machine::credentials::{Resolved, Source};
 use chatroom_machine::daemon::local;
 use chatroom_machine::identity::{self, Fingerprint, MachineFile};
 use chatroom_machine::waiter::Notice;
+use chatroom_machine::{Home, clock};
 use chatroom_protocol::id::WaiterId;
 use chatroom_protocol::local::{ByHand, DaemonWord, VERSION, WaitRequest, WaiterWord};
 use chatroom_protocol::tool::ToolName;
@@ -106,12 +108,9 @@ fn over_daemon(context: &Context, wait: &mut Wait) -> Result<bool> {
         role: wait.args.role.clone(),
         waiter_id: wait.waiter_id.clone(),
         by_hand: wait.by_hand.as_ref().map(|(by_hand, _)| by_hand.clone()),
+        of_person: false,
     };
-    let Ok(stream) = local::connect(&context.home) else { return Ok(false) };
-    let mut talk = Talk { stream, unread: Vec::new() };
-    if talk.tell(&request).is_err() || talk.hear(Instant::now() + ACCEPT)? != Heard::Word(DaemonWord::Accepted) {
-        return Ok(false);
-    }
+    let Some(mut talk) = Talk::begin(&context.home, &request)? else { return Ok(false) };
     drop(request);
     // What is remembered for a later start is remembered now; without the daemon it is not asked for again.
     let ui = context.ui;
@@ -155,7 +154,8 @@ fn over_daemon(context: &Context, wait: &mut Wait) -> Result<bool> {
 
 /// What came of listening to the daemon.
 #[derive(Debug, PartialEq)]
-enum Heard {
+pub(crate) enum Heard {
+    /// It says this.
     Word(DaemonWord),
     /// Nothing in time.
     Nothing,
@@ -165,20 +165,37 @@ enum Heard {
     NoReader,
 }
 
-struct Talk {
+/// A wait, as it is talked about with the daemon. Blocks.
+pub(crate) struct Talk {
     stream: UnixStream,
     unread: Vec<u8>,
 }
 
 impl Talk {
-    fn tell(&mut self, word: &impl serde::Serialize) -> io::Result<()> {
+    /// Asks the daemon of `home` to wait. None: no daemon is there, or it does not do it.
+    pub(crate) fn begin(home: &Home, request: &WaitRequest) -> io::Result<Option<Self>> {
+        let Ok(stream) = local::connect(home) else { return Ok(None) };
+        let mut talk = Self { stream, unread: Vec::new() };
+        if talk.tell(request).is_err() || talk.hear(Instant::now() + ACCEPT)? != Heard::Word(DaemonWord::Accepted) {
+            return Ok(None);
+        }
+        Ok(Some(talk))
+    }
+
+    /// The connection, for another thread that may cut it.
+    pub(crate) fn connection(&self) -> io::Result<UnixStream> {
+        self.stream.try_clone()
+    }
+
+    /// Says something to the daemon.
+    pub(crate) fn tell(&mut self, word: &impl serde::Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(word)?;
         line.push(b'\n');
         self.stream.write_all(&line)
     }
 
     /// The next word, until a time.
-    fn hear(&mut self, until: Instant) -> io::Result<Heard> {
+    pub(crate) fn hear(&mut self, until: Instant) -> io::Result<Heard> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let word = serde_json::from_slice(&self.unread[..end]);

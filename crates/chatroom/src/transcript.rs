@@ -211,8 +211,14 @@ impl Scribe {
                     self.diff(diff, out);
                 }
                 match status {
-                    Some(CallStatus::Completed) => self.call_ended(call_id, true, output.as_deref(), out),
-                    Some(CallStatus::Failed) => self.call_ended(call_id, false, output.as_deref(), out),
+                    Some(CallStatus::Completed | CallStatus::Failed) => {
+                        let call = self.calls.remove(call_id).unwrap_or_else(|| Call {
+                            title: title.clone().unwrap_or_default(),
+                            output: output.clone().unwrap_or_default(),
+                        });
+                        let is_last = self.last_call.take().as_ref() == Some(call_id);
+                        self.call_ended(&call, is_last, *status == Some(CallStatus::Completed), out);
+                    }
                     Some(CallStatus::Pending | CallStatus::InProgress) | None => {}
                 }
             }
@@ -280,24 +286,23 @@ impl Scribe {
         }
     }
 
-    fn call_ended(&mut self, call_id: &str, is_well: bool, output: Option<&str>, out: &mut Vec<Line>) {
-        let call = self.calls.remove(call_id).unwrap_or_default();
-        let output = output.map_or(call.output, str::to_owned);
-        let is_last = self.last_call.as_deref() == Some(call_id);
+    fn call_ended(&self, call: &Call, is_last: bool, is_well: bool, out: &mut Vec<Line>) {
         let name = if is_last || call.title.is_empty() { String::new() } else { format!(": {}", call.title) };
-        self.output(&output, out);
+        self.output(&call.output, out);
         let (style, text) = if is_well { (Style::Dim, "done") } else { (Style::Alert, "failed") };
         self.lines(style, &format!("  {text}{name}"), "    ", out);
-        self.last_call = None;
     }
 
     /// The last lines of an output.
     fn output(&self, text: &str, out: &mut Vec<Line>) {
-        let all: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let text = without_colours(text);
+        // Of a line that was written again and again, the last one.
+        let newest = |line: &str| line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
+        let all: Vec<String> = text.lines().map(newest).collect();
         let end = all.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
         let begin = end.saturating_sub(OUTPUT_LINES);
         if begin > 0 {
-            out.push(Line::new(Style::Dim, &format!("  | ... {begin} lines before")));
+            out.push(Line::new(Style::Dim, &format!("  | ... {begin} more above")));
         }
         for line in &all[begin..end] {
             out.push(Line::new(Style::Dim, &cut(&format!("  | {}", visible(line)), self.width)));
@@ -412,6 +417,24 @@ pub(crate) const fn by_in_words(by: Decider) -> &'static str {
 /// How long ago something was, in words.
 pub(crate) fn ago(now: UnixMs, at: UnixMs) -> String {
     format!("{} ago", show(now.since(at)))
+}
+
+/// A text without the colours that programs write for terminals. What else steers a terminal stays, to be written out.
+fn without_colours(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut parts = text.split("\x1b[");
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, ';' | ':'));
+        match end {
+            Some(end) if part[end..].starts_with('m') => plain.push_str(&part[end + 1..]),
+            _ => {
+                plain.push_str("\x1b[");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }
 
 /// Text on one line as it will be printed, so that its letters can be counted; a tab is blanks.

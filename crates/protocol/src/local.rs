@@ -32,6 +32,9 @@ pub struct WaitRequest {
     /// Present when a person started the agent by hand: what to remember for starting it later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<ByHand>,
+    /// Whether it waits with a person's credential, as a process of this machine, and nothing is to be remembered of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_person: bool,
 }
 
 impl fmt::Debug for WaitRequest {
@@ -120,6 +123,7 @@ mod tests {
             role: "builder".to_owned(),
             waiter_id: "w".into(),
             by_hand: None,
+            of_person: false,
         };
         assert!(!format!("{request:?}").contains("hunter2"));
     }

@@ -1,20 +1,23 @@
 //! `chatroom mcp`: the agent of one role over the Model Context Protocol (stdio): the same functions as its shell commands.
 //!
 //! The server is bound to one room and one role; no tool takes them as an argument. A wait is bounded, because clients limit
-//! how long a call may take, and says to call again. The process is one waiter: when the answer to a wait was lost, the next
+//! how long a call may take, and says to call again; where a daemon runs, it waits over the daemon's connection. The process is one waiter: when the answer to a wait was lost, the next
 //! wait gives the same hand-over again.
 
 mod tools;
 
 use crate::cli::Mcp;
+use crate::commands::wait::State;
 use crate::context::{Context, link, signed_in};
 use crate::error::{refused, report};
+use crate::local_wait::{Heard, Talk};
 use anyhow::Result;
 use chatroom_machine::credentials::Source;
-use chatroom_machine::waiter::{Waited, Waiter};
-use chatroom_machine::{Client, Link};
+use chatroom_machine::waiter::{Notice, Waited, Waiter};
+use chatroom_machine::{Client, Home, Link};
 use chatroom_protocol::api::tasks::WaiterArgs;
 use chatroom_protocol::id::{ChatroomId, WaiterId};
+use chatroom_protocol::local::{DaemonWord, VERSION, WaitRequest, WaiterWord};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig,
@@ -22,8 +25,10 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 /// Pause before a join that found no server is tried again.
@@ -46,7 +51,16 @@ pub(crate) async fn run(context: &Context, args: Mcp) -> Result<()> {
     let client = signed_in(&resolved)?;
     let end = CancellationToken::new();
     let _end = end.clone().drop_guard();
-    let slot = Slot { link: link(&client, &end)?, client, room, role, waiter: Mutex::new(fresh()) };
+    let slot = Slot {
+        home: context.home.clone(),
+        link: OnceLock::new(),
+        end,
+        is_of_person: !matches!(resolved.source, Source::Agent(_)),
+        client,
+        room,
+        role,
+        waiter: Mutex::new(fresh()),
+    };
     match (Server { slot: Arc::new(slot) }).serve(rmcp::transport::stdio()).await {
         Ok(running) => {
             running.waiting().await?;
@@ -60,8 +74,13 @@ pub(crate) async fn run(context: &Context, args: Mcp) -> Result<()> {
 
 /// One role of one room, and who calls for it.
 struct Slot {
+    home: Home,
     client: Client,
-    link: Link,
+    /// A connection of its own, for as long as no daemon waits for it; opened when it is first needed.
+    link: OnceLock<Link>,
+    end: CancellationToken,
+    /// Whether it calls with a person's credential, not an agent's.
+    is_of_person: bool,
     room: ChatroomId,
     role: String,
     /// The waiter of this process; another one once it was superseded.
@@ -79,13 +98,17 @@ impl Slot {
     /// Waits for a task, at most so long or until the call is cancelled. A task that came too late for the caller is given
     /// back.
     async fn wait(&self, limit: Duration, cancelled: &CancellationToken) -> Result<Wait> {
+        let until = Instant::now() + limit;
         let waiter_id = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(done) = self.over_daemon(waiter_id.clone(), until, cancelled).await? {
+            return Ok(done);
+        }
         let args = WaiterArgs { chatroom_id: self.room.clone(), role: self.role.clone(), waiter_id };
         let waiter = Waiter::new(self.client.clone(), args, None);
         let over = cancelled.child_token();
         let timer = over.clone();
         let _timer = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
-            tokio::time::sleep(limit).await;
+            tokio::time::sleep_until(until.into()).await;
             timer.cancel();
         }));
         let mut why = None;
@@ -102,8 +125,8 @@ impl Slot {
                 () = tokio::time::sleep(RETRY) => {}
             }
         }
-        let mut state = super::wait::State::default();
-        let waited = waiter.next(&self.link, &over, |notice| state.hear(notice)).await?;
+        let mut state = State::default();
+        let waited = waiter.next(self.link()?, &over, |notice| state.hear(notice)).await?;
         match waited {
             Waited::Task(delivery) if cancelled.is_cancelled() => {
                 waiter.give_back(&delivery).await;
@@ -115,9 +138,88 @@ impl Slot {
         }
     }
 
+    /// Waits over the connection of this machine's daemon. None: there is no daemon, it does not do it, or it is gone; what is left
+    /// of the wait is done without it, by the same waiter.
+    async fn over_daemon(
+        &self,
+        waiter_id: WaiterId,
+        until: Instant,
+        cancelled: &CancellationToken,
+    ) -> Result<Option<Wait>> {
+        let Some(token) = self.client.token() else { return Ok(None) };
+        let request = WaitRequest {
+            version: VERSION,
+            server: self.client.server().as_str().to_owned(),
+            token: token.expose().to_owned(),
+            chatroom_id: self.room.clone(),
+            role: self.role.clone(),
+            waiter_id,
+            by_hand: None,
+            of_person: self.is_of_person,
+        };
+        let home = self.home.clone();
+        let begun = spawn_blocking(move || Talk::begin(&home, &request)).await?;
+        let Ok(Some(talk)) = begun else { return Ok(None) };
+        let connection = talk.connection()?;
+        let mut listening = spawn_blocking(move || listen(talk, until));
+        let heard = tokio::select! {
+            heard = &mut listening => heard?,
+            () = cancelled.cancelled() => {
+                // The daemon gives back what nobody has said to have got.
+                let _ = connection.shutdown(Shutdown::Both);
+                let _ = listening.await;
+                return Ok(Some(Wait::NoTask(None)));
+            }
+        };
+        Ok(match heard? {
+            Daemon::Task(mut talk, brief) => {
+                let _ = talk.tell(&WaiterWord::Printed);
+                Some(Wait::Task(brief))
+            }
+            Daemon::Superseded(reason) => Some(self.superseded(reason)),
+            Daemon::Nothing(why) => Some(Wait::NoTask(why)),
+            Daemon::Gone => None,
+        })
+    }
+
+    fn link(&self) -> Result<&Link> {
+        if let Some(link) = self.link.get() {
+            return Ok(link);
+        }
+        let link = link(&self.client, &self.end)?;
+        Ok(self.link.get_or_init(|| link))
+    }
+
     fn superseded(&self, reason: String) -> Wait {
         *self.waiter.lock().unwrap_or_else(PoisonError::into_inner) = fresh();
         Wait::Superseded(reason)
+    }
+}
+
+/// What came of a wait over the daemon.
+enum Daemon {
+    /// A task; it is given back unless the daemon is told that it was printed.
+    Task(Talk, String),
+    Superseded(String),
+    /// None within the time, and why, if that is known.
+    Nothing(Option<String>),
+    Gone,
+}
+
+/// Listens to the daemon until there is something to tell. Blocks.
+fn listen(mut talk: Talk, until: Instant) -> std::io::Result<Daemon> {
+    let mut state = State::default();
+    loop {
+        match talk.hear(until)? {
+            Heard::Word(DaemonWord::Task { delivery }) => return Ok(Daemon::Task(talk, delivery.brief)),
+            Heard::Word(DaemonWord::Superseded { reason }) => return Ok(Daemon::Superseded(reason)),
+            Heard::Word(DaemonWord::Down { reason }) => state.hear(Notice::Down(reason)),
+            Heard::Word(DaemonWord::Up) => state.hear(Notice::Up),
+            Heard::Word(DaemonWord::Held { reason }) => state.hear(Notice::Held(reason)),
+            Heard::Word(DaemonWord::Accepted | DaemonWord::Joined { .. } | DaemonWord::Note { .. }) => {}
+            Heard::Word(DaemonWord::Direct { .. }) | Heard::End => return Ok(Daemon::Gone),
+            Heard::Nothing | Heard::NoReader => return Ok(Daemon::Nothing(state.reason())),
+        }
     }
 }
 

@@ -202,12 +202,19 @@ impl Follower {
         for one in happened {
             if self.ui.is_json() {
                 self.ui.json_line(one)?;
-            } else {
+            } else if !says_its_request(one) {
                 self.ui.say(&describe(one, &self.machines, self.ui.width()))?;
             }
         }
         Ok(true)
     }
+}
+
+/// Whether a person hears of it by the request that comes with it.
+fn says_its_request(happened: &Happened) -> bool {
+    let Happened::Turn { agent } = happened else { return false };
+    let turn = agent.session.turn.as_ref().map(|turn| turn.state);
+    turn == Some(TurnState::WaitingForPermission) && agent.session.trouble.is_none()
 }
 
 /// Whether a refused query may be answered a little later.

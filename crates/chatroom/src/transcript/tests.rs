@@ -100,7 +100,7 @@ fn a_call_shows_its_command_its_last_lines_and_how_it_ended() {
         update("1", CallStatus::Failed, Some(&output)),
     ];
     let text = told(begun);
-    assert!(text.starts_with("* Run the tests\n  $ cargo test\n  | ... 12 lines before\n  | line 13\n"), "{text}");
+    assert!(text.starts_with("* Run the tests\n  $ cargo test\n  | ... 12 more above\n  | line 13\n"), "{text}");
     assert!(text.ends_with("  | line 20\n  failed\n"), "{text}");
     assert_eq!(text.matches("  | line").count(), OUTPUT_LINES);
 }
@@ -114,6 +114,13 @@ fn a_call_that_ends_behind_another_one_is_named() {
         update("2", CallStatus::Completed, None),
     ]);
     assert_eq!(text, "* Read a\n* Read b\n  done: Read a\n  done: Read b\n");
+}
+
+#[test]
+fn an_output_is_shown_without_its_colours_and_of_a_line_written_anew_the_last_one() {
+    let output = "\x1b[1;31mred\x1b[0m\n10%\r50%\rdone\r\n\x1b[2Jx\n";
+    let text = told(vec![call("1", "x", None), update("1", CallStatus::Completed, Some(output))]);
+    assert_eq!(text, "* x\n  | red\n  | done\n  | \\u{1b}[2Jx\n  done\n");
 }
 
 #[test]

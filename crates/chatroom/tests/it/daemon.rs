@@ -1,6 +1,6 @@
 //! `chatroom machine daemon`: one daemon for a machine, whatever happens to the one before.
 
-use crate::world::{ServerProcess, World, signal};
+use crate::world::{ServerProcess, World, eventually, signal};
 use std::fs;
 
 /// A world that is signed in at a server of its own, without a daemon.
@@ -32,12 +32,27 @@ fn a_second_start_reports_already_running() {
 }
 
 #[test]
+fn a_start_returns_when_the_status_says_connected() {
+    let world = World::new();
+    let _server = signed_in(&world);
+    for _ in 0..3 {
+        let started = world.line("machine daemon start --json").ok().json();
+        assert_eq!(started["connected"], true, "{started}");
+        let state = world.line("machine daemon status --json").ok().json();
+        assert_eq!(state["state"]["state"], "connected", "{state}");
+        world.line("machine daemon stop").ok();
+    }
+}
+
+#[test]
 fn a_killed_daemon_does_not_block_the_next_start() {
     let world = World::new();
     let _server = signed_in(&world);
     world.line("machine daemon start").ok();
     let old = daemon_pid(&world);
     signal(old, "KILL");
+    // A busy machine takes a moment to end a process.
+    eventually("it is gone", || (world.line("machine daemon status").done().code == 1).then_some(()));
     world.line("machine daemon start").ok();
     assert_ne!(daemon_pid(&world), old);
     world.connected();
@@ -112,7 +127,10 @@ fn a_daemon_that_a_signal_holds_is_told_so_and_can_be_stopped() {
     world.line("machine daemon start").ok();
     let pid = daemon_pid(&world);
     signal(pid, "STOP");
-    let status = world.line("machine daemon status").refused();
+    let status = eventually("it is held", || {
+        let status = world.line("machine daemon status").done();
+        (status.code == 1).then_some(status)
+    });
     assert!(status.stdout.contains(&format!("kill -CONT {pid}")), "{status:?}");
     world.line("machine daemon stop").ok();
     assert!(!world.processes().contains(&pid));

@@ -22,6 +22,7 @@ mod start;
 mod teamwork;
 mod tidy;
 mod tour;
+mod transcripts;
 mod up;
 mod waiting;
 mod waiting_over_daemon;

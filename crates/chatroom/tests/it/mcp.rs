@@ -177,6 +177,48 @@ fn a_wait_whose_answer_was_lost_or_cancelled_loses_no_task() {
     assert!(over.starts_with("no longer waiting: "), "{over}");
 }
 
+/// How many connections to other hosts or this one a process has open; pipes and local sockets are none.
+fn connections(pid: u32) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let inodes: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split_whitespace().nth(9)).collect();
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map_while(Result::ok);
+    let names = entries.filter_map(|entry| Some(std::fs::read_link(entry.path()).ok()?.display().to_string()));
+    names.filter(|name| inodes.iter().any(|inode| *name == format!("socket:[{inode}]"))).count()
+}
+
+#[test]
+fn where_a_daemon_runs_it_waits_over_the_daemons_connection_and_goes_on_without_it() {
+    let world = World::new();
+    let _server = world.signed_in();
+    world.line("machine daemon start").ok();
+    world.connected();
+    let room = world.room("solo");
+    let waits = || {
+        eventually("it waits", || {
+            let room = world.line(&format!("room show --chatroom-id={room} --json")).ok().json();
+            (room["participants"][0]["waiting"] == true).then_some(())
+        });
+    };
+    let mut builder = Client::start(&world, &room, "builder");
+    let waiting = builder.begin("wait_for_task", json!({}));
+    waits();
+    assert_eq!(connections(builder.process.pid()), 0);
+    // A wait that was cancelled takes no task.
+    builder.notify("notifications/cancelled", json!({"requestId": waiting, "reason": "timeout"}));
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "build a house"]).ok();
+    let (id, delivery) = task(&builder.ok("wait_for_task", json!({})));
+    assert_eq!(task(&builder.ok("wait_for_task", json!({}))), (id.clone(), delivery), "the answer may have been lost");
+    builder.ok("task_complete", json!({"task_id": id, "delivery": delivery}));
+
+    let waiting = builder.begin("wait_for_task", json!({}));
+    waits();
+    let pid: u32 = std::fs::read_to_string(world.chatroom_dir().join("daemon.pid")).unwrap().trim().parse().unwrap();
+    crate::world::signal(pid, "KILL");
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "build a garden"]).ok();
+    let (brief, is_error) = text(&builder.answer(waiting));
+    assert!(!is_error && brief.contains("| build a garden"), "{brief}");
+}
+
 #[test]
 fn without_room_and_role_only_an_agent_of_the_daemon_is_served() {
     let world = World::new();

@@ -1,8 +1,13 @@
 //! The agent host: one small process per agent, started by the daemon and independent of its life.
 //!
-//! It takes the claim of a run directory, starts the tool in the directory that was asked for, keeps its output, and ends
-//! every process that the tool leaves behind. It has one thread and no runtime. SIGTERM means "stop": the tool's group is
-//! asked to end, and after three seconds everything below the host is frozen and killed.
+//! It takes the claim of a run directory, starts the tool in the directory that was asked for, speaks with it (`live`), keeps
+//! its output, and ends every process that the tool leaves behind. It has one thread and no runtime. SIGTERM means "stop": the
+//! tool's group is asked to end, and after three seconds everything below the host is frozen and killed.
+
+mod child;
+mod control;
+mod lines;
+mod live;
 
 use super::output_log::OutputLog;
 use super::process::{ProcessId, RUN_ID_VARIABLE, adopt_orphans, descendants, keep_descriptors, kill_until_none};
@@ -70,6 +75,9 @@ fn host(run: &RunDir) -> io::Result<()> {
             return run.put_refused(&Refused { code: FailureCode::StorageFailed, message });
         }
     };
+    if let Some(session) = &spec.session {
+        return live::host(run, &spec, session, &mut signals);
+    }
     let tool = match start(run, &spec) {
         Ok(tool) => tool,
         Err(refused) => {
@@ -78,7 +86,7 @@ fn host(run: &RunDir) -> io::Result<()> {
             return run.put_refused(&refused);
         }
     };
-    let started = tell_started(run, &tool);
+    let started = tell_started(run, Some(tool.pid));
     run.remove_used();
     // A host that cannot tell of its tool must not let it run unseen.
     let stop_at_once = started.is_err();
@@ -112,9 +120,17 @@ fn start(run: &RunDir, spec: &Spec) -> Result<Tool, Refused> {
     };
     let spawn_failed = |error: io::Error| refused(FailureCode::SpawnFailed, "the tool cannot be started", &error);
     let (output, writer) = io::pipe().map_err(spawn_failed)?;
+    let stdio = [stdin, Stdio::from(writer.try_clone().map_err(spawn_failed)?), Stdio::from(writer)];
+    let pid = spawn(run, spec, &spec.args, stdio)?;
+    Ok(Tool { pid, output: Some(output) })
+}
+
+/// Starts the tool in the directory of this process, at the head of a group of its own. It is waited for by pid, with all
+/// the orphans.
+fn spawn(run: &RunDir, spec: &Spec, args: &[String], [stdin, stdout, stderr]: [Stdio; 3]) -> Result<Pid, Refused> {
     let mut command = Command::new(&spec.program);
     command
-        .args(&spec.args)
+        .args(args)
         .env_clear()
         .envs(&spec.env)
         .env("PWD", &spec.cwd)
@@ -122,31 +138,34 @@ fn start(run: &RunDir, spec: &Spec) -> Result<Tool, Refused> {
         .env(RUN_ID_VARIABLE, spec.agent_id.as_str())
         .process_group(0)
         .stdin(stdin)
-        .stdout(writer.try_clone().map_err(spawn_failed)?)
-        .stderr(writer);
-    let child = command.spawn().map_err(|error| {
-        let program = spec.program.display();
-        match error.kind() {
-            io::ErrorKind::NotFound => {
-                refused(FailureCode::ToolMissing, &format!("{program} is not there (any more)"), &error)
-            }
-            io::ErrorKind::PermissionDenied => {
-                refused(FailureCode::ToolMissing, &format!("{program} may not be run"), &error)
-            }
-            _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => refused(
-                FailureCode::ToolMissing,
-                &format!("{program} is not a program that this machine can run"),
-                &error,
-            ),
-            _ => spawn_failed(error),
-        }
-    })?;
+        .stdout(stdout)
+        .stderr(stderr);
+    let child = command.spawn().map_err(|error| not_spawned(&spec.program, &error))?;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| spawn_failed(io::Error::other("the system gave no process id")))?;
-    // The child is waited for by pid, with all the orphans; dropping the handle neither ends nor reaps it. `command` still
-    // holds the writing end of the pipe until here.
-    drop(command);
-    Ok(Tool { pid, output: Some(output) })
+    pid.ok_or_else(|| not_spawned(&spec.program, &io::Error::other("the system gave no process id")))
+}
+
+fn not_spawned(program: &Path, error: &io::Error) -> Refused {
+    let shown = program.display();
+    let missing = |what: &str| Refused { code: FailureCode::ToolMissing, message: format!("{shown} {what}: {error}") };
+    match error.kind() {
+        io::ErrorKind::NotFound => missing("is not there (any more)"),
+        io::ErrorKind::PermissionDenied => missing("may not be run"),
+        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+            missing("is not a program that this machine can run")
+        }
+        _ => Refused { code: FailureCode::SpawnFailed, message: format!("the tool cannot be started: {error}") },
+    }
+}
+
+/// Looks whether a program could be started, for a tool that is started later.
+fn usable_program(program: &Path) -> Result<(), Refused> {
+    let found = std::fs::metadata(program).map_err(|error| not_spawned(program, &error))?;
+    let may_run = rustix::fs::access(program, rustix::fs::Access::EXEC_OK);
+    if !found.is_file() || may_run.is_err() {
+        return Err(not_spawned(program, &io::ErrorKind::PermissionDenied.into()));
+    }
+    Ok(())
 }
 
 /// Makes `cwd` the directory of this process, so that the tool starts in the very directory that was looked at.
@@ -166,8 +185,10 @@ fn enter(cwd: &Path) -> Result<(), Refused> {
 }
 
 /// Writes the start down and wakes the daemon, which waits for the end of this process's standard output.
-fn tell_started(run: &RunDir, tool: &Tool) -> io::Result<()> {
-    let pid = u32::try_from(tool.pid.as_raw_nonzero().get()).unwrap_or_default();
+/// Without a process of its own between its runs, the tool is this process.
+fn tell_started(run: &RunDir, tool: Option<Pid>) -> io::Result<()> {
+    let pid = tool.map_or(Ok(std::process::id()), |tool| u32::try_from(tool.as_raw_nonzero().get()));
+    let pid = pid.unwrap_or_default();
     let told = ProcessId::of(pid).and_then(|tool| run.put_started(&Started { tool, started_at: clock::now() }));
     // Also when that failed: the daemon must not wait for ever. Its directory is left so that it can be unmounted.
     if let Ok(null) = File::options().write(true).open("/dev/null") {

@@ -88,6 +88,8 @@ pub(super) struct Session {
     brief: String,
     needs_brief: bool,
     phase: Phase,
+    /// Whether the agent is about to be ended: nothing new is said.
+    is_stopping: bool,
     turn: Option<Turn>,
     next: VecDeque<Next>,
     work: Option<Task>,
@@ -167,6 +169,7 @@ impl Session {
             needs_brief: !brief.trim().is_empty(),
             brief,
             phase: Phase::Waiting,
+            is_stopping: false,
             turn: None,
             next: VecDeque::new(),
             work: None,
@@ -214,7 +217,10 @@ impl Session {
                 let ended = Step::TurnEnded { reason: TurnEnd::Error, message: Some(message) };
                 self.follow(vec![failed, ended], now, &mut out);
             }
-            In::Stop => self.cancel(now, &mut out),
+            In::Stop => {
+                self.is_stopping = true;
+                self.cancel(now, &mut out);
+            }
             In::End => self.end(now, &mut out),
         }
         if let Phase::Starting { until } = self.phase
@@ -441,9 +447,7 @@ impl Session {
                 || (self.mode == PermissionMode::Full).then(|| Choice::AllowAlways.find(&ask.options)).flatten();
             Choice::AllowOnce.find(&ask.options).or_else(lasting).cloned()
         });
-        if let Some(turn) = &mut self.turn {
-            turn.asked = true;
-        }
+        self.turn.get_or_insert(Turn { source: None, asked: true, cancelled: false }).asked = true;
         let Ask { request_id, call_id, title, tool_kind, command, paths, options, is_ours: _ } = ask;
         let id = request_id.clone();
         self.open.insert(id.clone(), Open { options: options.clone() });
@@ -478,6 +482,7 @@ impl Session {
     /// Says what waits, when the tool waits too.
     fn say_next(&mut self, now: UnixMs, out: &mut Vec<Out>) {
         while self.phase == Phase::Ready
+            && !self.is_stopping
             && self.turn.is_none()
             && let Some(next) = self.next.pop_front()
         {

@@ -68,8 +68,9 @@ pub(super) async fn run(
     home: &Home,
     options: Options,
     shutdown: Shutdown,
-    connection: watch::Sender<Connection>,
+    told: watch::Sender<Connection>,
 ) -> Result<(), DaemonError> {
+    let connection = watch::Sender::new(Connection::Connecting);
     let begun = begin(home, &options).await?;
     let Begun { lock, server, machine_id, hostname, journal, agents, boot_id, process } = begun;
     let clock = SteadyClock::start();
@@ -173,7 +174,7 @@ pub(super) async fn run(
         agents: supervisor.living(),
     };
     let (living, known_living) = watch::channel(supervisor.living());
-    tasks.spawn(tell_state(home.clone(), state, connection.subscribe(), known_living));
+    tasks.spawn(tell_state(home.clone(), state, connection.subscribe(), known_living, told));
 
     let actor = Actor { hosts, supervisor, hands, inventory, living, connection };
     let result = actor.run(incoming, shutdown, failure).await;
@@ -484,12 +485,14 @@ async fn discard_old(home: Home) {
     }
 }
 
-/// Writes `daemon.json` whenever something in it changes.
+/// Writes `daemon.json` whenever something in it changes. Whoever follows the connection is `told` after it is written: what they
+/// say then stands in the file.
 async fn tell_state(
     home: Home,
     mut state: DaemonState,
     mut connection: watch::Receiver<Connection>,
     mut living: watch::Receiver<Vec<AgentId>>,
+    told: watch::Sender<Connection>,
 ) {
     loop {
         let now = connection.borrow_and_update().clone();
@@ -502,6 +505,7 @@ async fn tell_state(
         if let Ok(Err(error)) = spawn_blocking(move || written.save(&file_home)).await {
             tracing::warn!(%error, "the daemon's state cannot be written");
         }
+        told.send_if_modified(|known| std::mem::replace(known, state.connection.clone()) != state.connection);
         tokio::select! {
             changed = connection.changed() => if changed.is_err() { return },
             changed = living.changed() => if changed.is_err() { return },

@@ -176,8 +176,8 @@ async fn attend(desk: &Desk, stream: UnixStream) -> io::Result<()> {
 impl Desk {
     /// Waits for a process until there is a task, a newer waiter, or `over`.
     async fn wait(&self, request: WaitRequest, over: &CancellationToken, words: mpsc::Sender<DaemonWord>) -> Ended {
-        let WaitRequest { token, chatroom_id, role, waiter_id, by_hand, .. } = request;
-        let (token, is_by_hand) = (Secret::from(token), by_hand.is_some());
+        let WaitRequest { token, chatroom_id, role, waiter_id, by_hand, of_person, .. } = request;
+        let (token, is_of_person) = (Secret::from(token), of_person || by_hand.is_some());
         let args = WaiterArgs { chatroom_id, role, waiter_id };
         // Words in between may be left out: only the newest state counts.
         let tell = |word| drop(words.try_send(word));
@@ -207,7 +207,7 @@ impl Desk {
                 }
                 by_hand = None;
             }
-            let waiter = Waiter::new(client, args.clone(), is_by_hand.then(|| self.machine_id.clone()));
+            let waiter = Waiter::new(client, args.clone(), is_of_person.then(|| self.machine_id.clone()));
             match waiter.join().await {
                 Ok(joined) => {
                     if !std::mem::replace(&mut is_joined, true) {

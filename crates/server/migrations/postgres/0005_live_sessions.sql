@@ -87,6 +87,6 @@ CREATE TABLE tool_models (
     machine_id TEXT NOT NULL REFERENCES machines (id),
     tool       TEXT NOT NULL,
     models     TEXT NOT NULL,
-    heard_at   BIGINT NOT NULL,
+    told_at    BIGINT NOT NULL,
     PRIMARY KEY (machine_id, tool)
 );

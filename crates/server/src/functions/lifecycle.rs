@@ -5,7 +5,7 @@
 use crate::store::desired::{self, Resume, Row};
 use crate::store::{Result, Tx, agents};
 use chatroom_protocol::UnixMs;
-use chatroom_protocol::agent::{AgentExit, AgentState, Desired, DesiredBy, TroubleKind};
+use chatroom_protocol::agent::{Agent, AgentExit, AgentState, Desired, DesiredBy, TroubleKind};
 use chatroom_protocol::command::{CommandFailure, FailureCode};
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, UserId};
 
@@ -132,12 +132,7 @@ pub(crate) async fn ended(tx: &mut Tx, agent: &agents::Row, end: End<'_>, now: U
     if let Some(session_id) = &of.session.session_id
         && row.desired.machine_id == of.machine_id
     {
-        row.resume = Some(Resume {
-            machine_id: of.machine_id.clone(),
-            tool: of.tool.clone(),
-            working_dir: of.working_dir.clone(),
-            session_id: session_id.clone(),
-        });
+        row.resume = Some(session_of(of, session_id));
     }
     if row.agent_id.as_ref() == Some(&of.agent_id) {
         let of_role = agents::list_of_role(tx, &of.chatroom_id, &of.role).await?;
@@ -151,6 +146,27 @@ pub(crate) async fn ended(tx: &mut Tx, agent: &agents::Row, end: End<'_>, now: U
         desired::put(tx, &row).await?;
     }
     Ok(())
+}
+
+/// Takes note of the session of an agent whose end was told before its session, while it is the newest of its role.
+pub(crate) async fn remember_session(tx: &mut Tx, agent: &Agent, session_id: &str) -> Result<()> {
+    let Some(mut row) = desired::find(tx, &agent.chatroom_id, &agent.role).await? else { return Ok(()) };
+    let session = Some(session_of(agent, session_id));
+    let counts = row.agent_id.as_ref() == Some(&agent.agent_id) && row.desired.machine_id == agent.machine_id;
+    if counts && row.desired.given_up.is_none() && row.resume != session {
+        row.resume = session;
+        desired::put(tx, &row).await?;
+    }
+    Ok(())
+}
+
+fn session_of(agent: &Agent, session_id: &str) -> Resume {
+    Resume {
+        machine_id: agent.machine_id.clone(),
+        tool: agent.tool.clone(),
+        working_dir: agent.working_dir.clone(),
+        session_id: session_id.to_owned(),
+    }
 }
 
 fn take(row: &mut Row, next: Next, now: UnixMs) {

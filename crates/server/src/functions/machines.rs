@@ -219,8 +219,8 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
         return Ok(config);
     }
     if args.model.is_some() || args.tool.is_some() {
-        let known = models::find(&mut cx.tx, &machine.id, &config.tool).await?;
-        check_model(&machine, &config, known.as_ref().map(|(models, _)| models))?;
+        let known = models::known(&mut cx.tx, &machine.id, &config.tool).await?;
+        check_model(&machine, &config, known.as_ref())?;
     }
     let config = AgentConfig { updated_at: cx.now, ..config };
     agent_configs::upsert(&mut cx.tx, &config).await?;

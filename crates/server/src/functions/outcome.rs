@@ -190,7 +190,7 @@ pub(crate) async fn complete_command(
         exit_by_id(tx, row, id, &stopped, now).await?;
     }
     if let (CommandRequest::ListModels(of), CommandResult::Models(list)) = (&row.command.request, result) {
-        models::upsert(tx, &row.command.machine_id, &of.tool, list, now).await?;
+        models::put(tx, &row.command.machine_id, &of.tool, list, now).await?;
     }
     by.note(tx, &row.user_id, row.command.command_id.as_str(), "completed", now).await?;
     Ok(true)

@@ -56,6 +56,10 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
     let configs = agent_configs::list(&mut cx.tx, id).await?;
     let wanted = desired::list(&mut cx.tx, id).await?;
     let agents = agents::list_of_roles(&mut cx.tx, id).await?;
+    let is_connected = |config: &AgentConfig| {
+        let machine = machines.iter().find(|machine| machine.id == config.machine_id);
+        machine.is_some_and(|machine| machine.connection == ConnectionState::Connected)
+    };
     let mut statuses = Vec::new();
     for role in roles {
         let desired = wanted.iter().find(|row| row.role == *role);
@@ -68,7 +72,8 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
             (None, None) => None,
         };
         let there = of_role().find(|config| Some(&config.machine_id) == machine_id);
-        let config = there.or_else(|| of_role().max_by_key(|config| config.updated_at));
+        // Where nothing is wanted yet, a start would go where it can.
+        let config = there.or_else(|| of_role().max_by_key(|config| (is_connected(config), config.updated_at)));
         let machine_id = machine_id.or(config.map(|config| &config.machine_id));
         let permission = match active {
             Some(row) => oldest_permission(&mut cx.tx, row).await?,

@@ -66,8 +66,8 @@ pub(crate) async fn make_agent(
     let Some(config) = agent_configs::find(tx, &machine.id, &room.chatroom_id, role).await? else {
         return Ok(Err(no_config(machine, role)));
     };
-    let known = models::find(tx, &machine.id, &config.tool).await?;
-    if let Err(refusal) = check_config(machine, &config, known.as_ref().map(|(models, _)| models)) {
+    let known = models::known(tx, &machine.id, &config.tool).await?;
+    if let Err(refusal) = check_config(machine, &config, known.as_ref()) {
         return Ok(Err(refusal));
     }
     let agent_id: AgentId = secret::new_id();
@@ -270,6 +270,9 @@ pub(crate) async fn start_for_task(
     let configs = agent_configs::list(tx, id).await?;
     let allowed: Vec<&AgentConfig> =
         configs.iter().filter(|config| config.role == role && config.start_on_task).collect();
+    if allowed.is_empty() {
+        return Ok(());
+    }
     let before = desired::find(tx, id, role).await?;
     let wanted_on = before.as_ref().map(|row| &row.desired.machine_id);
     let preferred = allowed.iter().find(|config| Some(&config.machine_id) == wanted_on);

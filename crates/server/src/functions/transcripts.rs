@@ -5,6 +5,7 @@
 //! before is passed over, so a replay changes nothing.
 
 use super::daemon::own_machine;
+use super::lifecycle::remember_session;
 use super::permissions::apply_rules;
 use crate::fail::Result;
 use crate::live::Topic;
@@ -102,6 +103,9 @@ async fn append(cx: &mut MutationCx, args: AppendTranscriptArgs) -> Result<Appen
     if !agent.state.is_active() {
         // Its end was told before its last words.
         permissions::withdraw_of_agent(&mut cx.tx, &agent.agent_id, cx.now).await?;
+        if let Some(session_id) = &reading.session_id {
+            remember_session(&mut cx.tx, agent, session_id).await?;
+        }
     } else if !session.asked.is_empty() {
         let rules = rules::list(&mut cx.tx, &agent.chatroom_id).await?;
         apply_rules(&mut cx.tx, &rules, &session.asked, cx.now).await?;
@@ -205,7 +209,7 @@ impl<'a> Session<'a> {
             Entry::SessionStarted { models, .. } => {
                 permissions::withdraw_of_agent(tx, &agent.agent_id, now).await?;
                 if let Some(list) = models.as_ref().filter(|list| !list.models.is_empty()) {
-                    models::upsert(tx, &agent.machine_id, &agent.tool, list, now).await?;
+                    models::put(tx, &agent.machine_id, &agent.tool, list, now).await?;
                 }
             }
             Entry::TurnEnded { .. } => drop(permissions::withdraw_of_agent(tx, &agent.agent_id, now).await?),

@@ -10,6 +10,8 @@ const ITEM: &str = "01956f2b-2c77-7c18-8e4f-9a0b1c2d3e4f";
 const TASK: &str = "01956f2c-3b5d-7e41-8f90-1a2b3c4d5e6f";
 const WAITER: &str = "0f8e7d6c-5b4a-4938-8271-605f4e3d2c1b";
 const SESSION: &str = "a1b2c3d4-e5f6-4789-8abc-def012345678";
+const PERMISSION: &str = "01956f2c-8f12-7b35-a6d7-4c3b2a190807";
+const RULE: &str = "01956f2c-9a47-7c08-b1e2-5d6c7b8a9f01";
 const CREDENTIAL: &str = "01956f2d-66c1-7f22-a1b2-c3d4e5f60718";
 
 /// Arguments that the function takes; an empty object for one that takes none.
@@ -20,6 +22,21 @@ pub(super) fn args_of(name: &str) -> Value {
         "agents.listRoles" => json!({"chatroomId": CHATROOM}),
         "agents.why" => json!({"chatroomId": CHATROOM, "role": "builder"}),
         "agents.reportExited" => json!({"machineId": MACHINE, "agents": [exited()]}),
+        "agents.appendTranscript" => json!({"machineId": MACHINE, "agentId": AGENT, "events": [
+            {"seq": 41, "at": 1_800_000_000_000_i64, "kind": "text", "text": "The parser runs twice as fast now."},
+        ]}),
+        "agents.transcript" => json!({"agentId": AGENT, "after": 40, "limit": 100}),
+        "agents.send" => json!({"agentId": AGENT, "text": "Please keep the old parser as well."}),
+        "agents.cancelTurn" | "agents.listInputs" => json!({"agentId": AGENT}),
+        "agents.getInbox" => json!({"machineId": MACHINE, "epoch": 3}),
+
+        "permissions.list" => json!({"chatroomId": CHATROOM, "includeEnded": false}),
+        "permissions.answer" => json!({"permissionId": PERMISSION, "choice": "allow_once"}),
+        "permissions.listRules" => json!({"chatroomId": CHATROOM}),
+        "permissions.addRule" => json!({
+            "chatroomId": CHATROOM, "role": "builder", "allow": true, "match": "command", "command": "cargo test",
+        }),
+        "permissions.removeRule" => json!({"ruleId": RULE}),
 
         "auth.startDeviceLogin" => json!({"machineName": "workstation"}),
         "auth.pollDeviceLogin" => json!({"deviceCode": "the deviceCode of auth.startDeviceLogin"}),

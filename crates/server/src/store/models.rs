@@ -1,4 +1,4 @@
-//! The models that the tools of a machine told of: by the newest word of each tool.
+//! Models: which models a tool of a machine has, as the tool told it last.
 
 use super::{Result, Tx, sql};
 use chatroom_protocol::UnixMs;
@@ -6,38 +6,33 @@ use chatroom_protocol::id::MachineId;
 use chatroom_protocol::tool::ToolName;
 use chatroom_protocol::transcript::ModelList;
 
-/// Records what a tool told of its models.
+/// Stores what a tool told, in place of what it told before.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn upsert(
-    tx: &mut Tx,
-    machine_id: &MachineId,
-    tool: &ToolName,
-    models: &ModelList,
-    now: UnixMs,
-) -> Result<()> {
+pub async fn put(tx: &mut Tx, machine_id: &MachineId, tool: &ToolName, models: &ModelList, now: UnixMs) -> Result<()> {
     let statement = sql::statement(
-        "INSERT INTO tool_models (machine_id, tool, models, heard_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (machine_id, tool) DO UPDATE SET models = excluded.models, heard_at = excluded.heard_at",
+        "INSERT INTO tool_models (machine_id, tool, models, told_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (machine_id, tool) DO UPDATE SET models = excluded.models, told_at = excluded.told_at
+         WHERE tool_models.models <> excluded.models",
     )
     .bind(machine_id.0.clone())
     .bind(tool.0.clone())
     .bind(sql::to_json(models)?)
     .bind(now.0);
-    sql::execute(tx, statement).await.map(drop)
+    sql::execute(tx, statement).await?;
+    Ok(())
 }
 
-/// What a tool told of its models last, and when; nothing when it never did.
+/// What a tool of a machine told last, if it ever told.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(tx: &mut Tx, machine_id: &MachineId, tool: &ToolName) -> Result<Option<(ModelList, UnixMs)>> {
-    let statement = sql::statement("SELECT models, heard_at FROM tool_models WHERE machine_id = $1 AND tool = $2")
+pub async fn known(tx: &mut Tx, machine_id: &MachineId, tool: &ToolName) -> Result<Option<ModelList>> {
+    let statement = sql::statement("SELECT models FROM tool_models WHERE machine_id = $1 AND tool = $2")
         .bind(machine_id.0.clone())
         .bind(tool.0.clone());
-    let Some(row) = sql::one(tx, statement).await? else { return Ok(None) };
-    Ok(Some((sql::json(&row, "models")?, UnixMs(sql::int(&row, "heard_at")?))))
+    sql::one(tx, statement).await?.as_ref().map(|row| sql::json(row, "models")).transpose()
 }
 
 /// Forgets what the tools of a machine told.

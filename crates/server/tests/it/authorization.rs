@@ -26,6 +26,9 @@ struct World {
     epoch: Value,
     task: Value,
     item: Value,
+    /// A permission request of the agent that waits.
+    permission: Value,
+    rule: Value,
     message_count: i64,
 }
 
@@ -74,6 +77,13 @@ impl World {
         let item = server.ok("backlog.add", json!({"chatroomId": room, "content": "some day"})).await["itemId"].clone();
         server.ok("artifacts.put", json!({"chatroomId": room, "name": "plan.md", "content": "plan"})).await;
         server.ok("teams.upsert", own_team("mine")).await;
+        let rule = json!({"chatroomId": room, "allow": true, "match": "command", "command": "cargo test"});
+        let rule = server.ok("permissions.addRule", rule).await["ruleId"].clone();
+        let asked = json!({"machineId": MACHINE, "agentId": agent_id, "events": [{"seq": 1, "at": 1,
+            "kind": "permission_asked", "requestId": "r", "title": "run make", "toolKind": "execute", "command": "make",
+            "options": [{"optionId": "yes", "name": "Yes", "kind": "allow_once"}]}]});
+        as_caller(&server, &machine, "agents.appendTranscript", asked).await;
+        let permission = server.ok("permissions.list", json!({})).await[0]["permissionId"].clone();
         let mut world = Self {
             server,
             bob,
@@ -87,6 +97,8 @@ impl World {
             epoch,
             task: sent["taskId"].clone(),
             item,
+            permission,
+            rule,
             message_count: 1,
         };
         world.message_count =
@@ -108,8 +120,21 @@ impl World {
         Some(match name {
             "agents.list" => json!({"chatroomId": room}),
             "agents.get" => json!({"agentId": self.agent_id}),
+            "agents.listRoles" => json!({"chatroomId": room}),
+            "agents.why" => slot,
             "agents.reportExited" => json!({"machineId": MACHINE, "agents": [
                 {"agentId": self.agent_id, "fact": "exited", "exit": {"how": "code", "code": 0}, "exitedAt": 1}]}),
+            "agents.appendTranscript" => json!({"machineId": MACHINE, "agentId": self.agent_id, "events": [
+                {"seq": 2, "at": 2, "kind": "text", "text": "hello"}]}),
+            "agents.transcript" | "agents.cancelTurn" | "agents.listInputs" => json!({"agentId": self.agent_id}),
+            "agents.send" => json!({"agentId": self.agent_id, "text": "hello"}),
+            "agents.getInbox" => json!({"machineId": MACHINE, "epoch": epoch}),
+            "permissions.list" | "permissions.listRules" => json!({"chatroomId": room}),
+            "permissions.answer" => json!({"permissionId": self.permission, "choice": "allow_once"}),
+            "permissions.addRule" => {
+                json!({"chatroomId": room, "role": "builder", "allow": true, "match": "kind", "toolKind": "execute"})
+            }
+            "permissions.removeRule" => json!({"ruleId": self.rule}),
             "artifacts.put" => json!({"chatroomId": room, "role": "builder", "name": "plan.md", "content": "new"}),
             "artifacts.get" | "artifacts.remove" => json!({"chatroomId": room, "name": "plan.md"}),
             "artifacts.list" | "backlog.list" | "contexts.list" => json!({"chatroomId": room}),

@@ -166,7 +166,7 @@ async fn work(
     while let Some(deed) = waiting.recv().await {
         let telling = match carry_out(&client, &agent, width, deed).await {
             Ok(None) => continue,
-            Ok(Some(text)) => (Style::Dim, text),
+            Ok(Some(telling)) => telling,
             Err(error) => (Style::Alert, format!("! {}", report(&error).0.trim_start_matches("Error: ").trim_end())),
         };
         if told.send(telling).await.is_err() {
@@ -175,7 +175,7 @@ async fn work(
     }
 }
 
-async fn carry_out(client: &Client, agent: &Agent, width: usize, deed: Deed) -> Result<Option<String>> {
+async fn carry_out(client: &Client, agent: &Agent, width: usize, deed: Deed) -> Result<Option<(Style, String)>> {
     match deed {
         // Its end is seen in the transcript.
         Deed::Say(text) => Ok(refusal(talk::say(client, agent, text).await?.state)),
@@ -193,18 +193,18 @@ async fn carry_out(client: &Client, agent: &Agent, width: usize, deed: Deed) -> 
             };
             let args = permissions::AnswerArgs { permission_id: found.permission_id.clone(), choice };
             retry::idempotent::<permissions::Answer>(client, &args).await?;
-            Ok(Some(format!("- {}: {}", one_line(&found.title), choice_in_words(choice))))
+            Ok(Some((Style::Dim, format!("- {}: {}", one_line(&found.title), choice_in_words(choice)))))
         }
         Deed::Why => {
             let looked = why::look(client, &agent.chatroom_id, &agent.role).await?;
-            Ok(Some(why::describe(&looked, width, clock::now())))
+            Ok(Some((Style::Plain, why::describe(&looked, width, clock::now()))))
         }
     }
 }
 
-fn refusal(state: InputState) -> Option<String> {
+fn refusal(state: InputState) -> Option<(Style, String)> {
     match state {
-        InputState::Refused { reason, .. } => Some(format!("! not taken: {}", one_line(&reason))),
+        InputState::Refused { reason, .. } => Some((Style::Alert, format!("! not taken: {}", one_line(&reason)))),
         InputState::Queued | InputState::Delivered { .. } => None,
     }
 }

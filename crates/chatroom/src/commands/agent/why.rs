@@ -126,8 +126,10 @@ fn turn_fact(holder: Option<&Agent>) -> Fact {
         (Some(_), None) => "nothing was heard of its session".to_owned(),
         (Some(_), Some(turn)) => state_in_words(turn.state).to_owned(),
     };
-    if open > 0 {
-        found.push_str(&format!(", {open} open requests"));
+    match open {
+        ..=0 => {}
+        1 => found.push_str(", 1 open request"),
+        more => found.push_str(&format!(", {more} open requests")),
     }
     Fact {
         what: "turn",
@@ -244,7 +246,7 @@ mod tests {
         agent.session.open_permissions = 1;
         assert_eq!(
             found(&status),
-            ["laptop is connected", "runs, pid 7", "asks for a permission, 1 open requests", "echo 1.2 runs"]
+            ["laptop is connected", "runs, pid 7", "asks for a permission, 1 open request", "echo 1.2 runs"]
         );
         status.agent.as_mut().unwrap().state = AgentState::Exited { at: UnixMs(3), exit: AgentExit::Lost };
         assert_eq!(found(&status)[1..3], ["ended: lost", "no session"]);
@@ -275,6 +277,6 @@ mod tests {
         let text = describe(&Looked { status, facts }, 80, UnixMs(10_000));
         let begin = "builder: it waits for the answer to a permission request\nfor 3 s\nto mend it: chatroom permission answer p1 allow\n\nFACT";
         assert!(text.starts_with(begin), "{text}");
-        assert!(text.contains("machine  laptop is connected  9 s"), "{text}");
+        assert!(text.contains("\nmachine  laptop is connected ") && text.contains(" 9 s   its connection"), "{text}");
     }
 }

@@ -41,6 +41,7 @@ async fn a_config_is_written_over_and_read_back_whole(world: Arc<World>) {
         model: Some("big".to_owned()),
         working_dir: "/".to_owned(),
         permission_mode: PermissionMode::Full,
+        start_on_task: true,
         updated_at: NOW + 1,
         ..first
     };

@@ -15,6 +15,7 @@ super::cases! {
     an_agent_is_read_back_whole_by_its_owner: ["agents::insert", "agents::find"];
     a_role_has_one_agent_however_many_start_it: ["agents::insert", "agents::list_of_role"];
     agents_are_listed_by_room_and_machine: ["agents::list"];
+    of_each_role_the_agent_that_counts_is_shown: ["agents::list_of_roles"];
     an_agent_moves_through_its_states_and_never_back: [
         "agents::set_running", "agents::set_stopping", "agents::set_exited", "agents::set_failed",
     ];
@@ -309,4 +310,29 @@ async fn an_agent_keeps_the_version_of_its_prompt(world: Arc<World>) {
     world.write(async |tx| agents::set_prompt_version(tx, &id, "7").await).await;
     assert!(!waker.take().is_empty());
     assert_eq!(place.get(&world, &id).await.agent.prompt_version.as_deref(), Some("7"));
+}
+
+async fn of_each_role_the_agent_that_counts_is_shown(world: Arc<World>) {
+    let place = Place::new(&world).await;
+    let shown = async || -> Vec<(String, AgentId)> {
+        let rows = world.read(async |tx| agents::list_of_roles(tx, &place.room).await).await;
+        rows.into_iter().map(|row| (row.agent.role, row.agent.agent_id)).collect()
+    };
+    assert!(shown().await.is_empty());
+    let add = async |role: &str| world.agent(&place.ada, &place.room, role, &place.machine).await;
+    let exit = async |id: &AgentId, at: UnixMs| {
+        world.write(async |tx| agents::set_exited(tx, id, &AgentExit::Lost, false, at).await).await;
+    };
+    let first = add("builder").await;
+    exit(&first, NOW + 9).await;
+    let second = add("builder").await;
+    assert_eq!(shown().await, [("builder".to_owned(), second.clone())]);
+    world.write(async |tx| agents::set_stopping(tx, &second, NOW).await).await;
+    let third = add("builder").await;
+    let planner = add("planner").await;
+    assert_eq!(shown().await, [("builder".to_owned(), third.clone()), ("planner".to_owned(), planner.clone())]);
+    exit(&third, NOW + 1).await;
+    assert_eq!(shown().await[0].1, second, "one that is being stopped counts before one that has ended");
+    exit(&second, NOW + 2).await;
+    assert_eq!(shown().await[0].1, third, "the newest of those that ended");
 }

@@ -17,15 +17,21 @@ mod commit_clock;
 mod contexts;
 mod credentials;
 mod daemon_sessions;
+mod desired;
 mod device_logins;
 mod idempotency;
+mod inputs;
 mod machines;
 mod messages;
+mod models;
 mod participants;
+mod permissions;
 mod queue;
 mod replicas;
+mod rules;
 mod tasks;
 mod teams;
+mod transcripts;
 mod users;
 
 pub(crate) use world::{NOW, World};
@@ -66,15 +72,21 @@ const PROVED: &[&[&str]] = &[
     contexts::PROVED,
     credentials::PROVED,
     daemon_sessions::PROVED,
+    desired::PROVED,
     device_logins::PROVED,
     idempotency::PROVED,
+    inputs::PROVED,
     machines::PROVED,
     messages::PROVED,
+    models::PROVED,
     participants::PROVED,
+    permissions::PROVED,
     queue::PROVED,
     replicas::PROVED,
+    rules::PROVED,
     tasks::PROVED,
     teams::PROVED,
+    transcripts::PROVED,
     users::PROVED,
 ];
 

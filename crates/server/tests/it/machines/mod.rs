@@ -3,9 +3,15 @@
 mod acks;
 mod commands;
 mod daemon;
+mod inputs;
+mod lifecycle;
+mod permissions;
 mod reconcile;
 mod registration;
+mod replays;
+mod storms;
 mod teams;
+mod transcripts;
 
 use crate::database::on_postgres;
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, UserId};
@@ -151,6 +157,31 @@ impl World {
         self.ok(&host.caller, "machines.updateDaemonStatus", args).await
     }
 
+    /// Adds to the transcript of an agent of this machine; gives how far the server has come.
+    async fn append(&self, host: &Host, agent: &str, events: Value) -> i64 {
+        let args = json!({"machineId": host.id, "agentId": agent, "events": events});
+        self.ok(&host.caller, "agents.appendTranscript", args).await["through"].as_i64().unwrap()
+    }
+
+    async fn transcript(&self, agent: &str) -> Value {
+        self.ok(&self.ada, "agents.transcript", json!({"agentId": agent})).await
+    }
+
+    async fn inputs(&self, agent: &str) -> Vec<Value> {
+        self.ok(&self.ada, "agents.listInputs", json!({"agentId": agent})).await.as_array().unwrap().clone()
+    }
+
+    async fn inbox(&self, host: &Host) -> Vec<Value> {
+        let args = json!({"machineId": host.id, "epoch": host.epoch});
+        self.ok(&host.caller, "agents.getInbox", args).await["inputs"].as_array().unwrap().clone()
+    }
+
+    /// Every permission request, ended ones too, oldest first.
+    async fn permissions(&self) -> Vec<Value> {
+        let list = self.ok(&self.ada, "permissions.list", json!({"includeEnded": true})).await;
+        list.as_array().unwrap().clone()
+    }
+
     async fn pending(&self, host: &Host) -> Value {
         let args = json!({"machineId": host.id, "epoch": host.epoch});
         self.ok(&host.caller, "machines.getPendingCommands", args).await
@@ -239,6 +270,30 @@ fn registration(id: &str) -> Value {
                {"name": "house-agent", "path": "/opt/house", "driver": "acp", "asks": true, "status": "ok", "version": "1"},
                {"name": "claude", "status": "missing", "repair": "npm install -g claude"},
                {"name": "codex", "path": "/bin/codex", "status": "broken", "reason": "exit 1", "repair": "npm rebuild"}]})
+}
+
+/// Events of a transcript, numbered from `first` on.
+fn events(first: i64, entries: Vec<Value>) -> Value {
+    let numbered = entries.into_iter().zip(first..).map(|(mut entry, seq)| {
+        merge(&mut entry, json!({"seq": seq, "at": seq * 10}));
+        entry
+    });
+    numbered.collect()
+}
+
+fn says(text: &str) -> Value {
+    json!({"kind": "text", "text": text})
+}
+
+fn turn_ended() -> Value {
+    json!({"kind": "turn_ended", "reason": "end_turn"})
+}
+
+/// A request to run a command that offers a yes and a no, each for once and for always.
+fn asks(request: &str, command: &str) -> Value {
+    let option = |kind: &str| json!({"optionId": format!("option {kind}"), "name": kind, "kind": kind});
+    json!({"kind": "permission_asked", "requestId": request, "title": format!("run {command}"), "toolKind": "execute",
+           "command": command, "options": [option("allow_always"), option("allow_once"), option("reject_once")]})
 }
 
 fn running(agent: &str) -> Value {
