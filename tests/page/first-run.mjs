@@ -73,7 +73,8 @@ await withBrowser({}, async (page) => {
   // The agent asks; it is answered in the inbox, by its key, and the work comes back.
   await composer.fill("/think what would be best\n/plan look; ask; do\n/edit notes.md\n/ask cargo test --workspace\nAsked and done");
   await page.keyboard.press("Enter");
-  await page.getByRole("navigation", { name: "Main" }).first().getByText("1", { exact: true }).first().waitFor();
+  await page.getByRole("region", { name: "builder asks for a permission" }).waitFor();
+  await log.getByText("not seen yet").waitFor({ state: "detached" });
   await picture(page, "room-asks");
   await page.goto(`${url}/inbox`);
   const asked = page.getByRole("region", { name: "builder asks for a permission" });
@@ -84,7 +85,6 @@ await withBrowser({}, async (page) => {
   const returned = page.getByRole("region", { name: "builder has answered" });
   await returned.getByText("Asked and done").waitFor();
   await picture(page, "inbox-answer");
-  await page.keyboard.press("k");
   await page.keyboard.press("j");
   await page.keyboard.press("Enter");
   await page.waitForURL(room);

@@ -373,15 +373,22 @@ function NoteView({ row }: { row: Extract<Row, { kind: "note" }> }) {
   switch (entry.kind) {
     case "prompt": {
       const words = { task: "Task", reminder: "Reminder", person: "You" }[entry.source.by];
+      // A brief holds the text of its task, each line behind a bar, and around it what every task needs.
+      const task = entry.text
+        .split("\n")
+        .filter((line) => /^\s*\|( |$)/.test(line))
+        .map((line) => line.trimStart().slice(2))
+        .join("\n");
       const isLong = entry.source.by !== "person" && entry.text.length > 400;
       return (
         <section className={`t-prompt ${entry.source.by}`} aria-label={words}>
           <p className="message-head">
             <b>{words}</b> {"delivery" in entry.source && entry.source.delivery > 1 && <span className="note">delivery {entry.source.delivery}</span>} {time}
           </p>
+          {isLong && task !== "" && <Markdown text={task} />}
           {isLong ? (
             <details>
-              <summary>{exact(shorten(entry.text.trim(), 240))}</summary>
+              <summary className="note">{task === "" ? exact(shorten(entry.text.trim(), 240)) : "The whole brief"}</summary>
               <pre tabIndex={0} aria-label="All of it">
                 {prose(entry.text)}
               </pre>

@@ -17,8 +17,11 @@ export function Inbox() {
   const [chosenKey, setChosen] = useState<string | null>(null);
   const act = useAct();
   const list = useRef<HTMLOListElement>(null);
-  const at = Math.max(0, inbox.findIndex((item) => item.key === chosenKey));
+  // Keys act on what is seen to be chosen, on nothing else: when that is gone, the next one has to be chosen first.
+  const at = inbox.findIndex((item) => item.key === chosenKey);
   const chosen = inbox[at];
+  const place = useRef(0);
+  if (at >= 0) place.current = at;
 
   const move = useCallback(
     (to: number) => {
@@ -34,8 +37,8 @@ export function Inbox() {
     const press = (event: KeyboardEvent): void => {
       if (isTaken(event)) return;
       const isOnButton = event.target instanceof HTMLElement && event.target.closest("button, a") !== null;
-      if (event.key === "j") move(chosenKey === null ? 0 : at + 1);
-      else if (event.key === "k") move(at - 1);
+      if (event.key === "j") move(at < 0 ? place.current : at + 1);
+      else if (event.key === "k") move(at < 0 ? place.current - 1 : at - 1);
       else if (chosen === undefined) return;
       else if (event.key === "Enter" && !isOnButton) go(placeOf(chosen));
       else if (event.key === "a" || event.key === "d") {
@@ -46,7 +49,7 @@ export function Inbox() {
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
-  }, [move, at, chosen, chosenKey, act]);
+  }, [move, at, chosen, act]);
 
   return (
     <main id="main" className="page inbox">
