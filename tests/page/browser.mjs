@@ -36,7 +36,7 @@ export async function withBrowser(options, play) {
   const profile = mkdtempSync(join(tmpdir(), "chatroom-browser-"));
   const context = await chromium.launchPersistentContext(profile, { executablePath, args, headless: true, viewport: LAPTOP, ...options });
   const complaints = [];
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(45_000);
   // Before the page, where its policy does not reach.
   await context.addInitScript({ path: axe });
   await context.addInitScript(() => {

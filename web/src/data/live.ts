@@ -87,12 +87,14 @@ export function useAct(): Act {
   return { ...state, run, clear };
 }
 
-/** Calls a mutation; a key makes a repeated call take effect once. */
-export function call<M extends FunctionReference<"mutation">>(mutation: M, args: FunctionArgs<M>): Promise<FunctionReturnType<M>> {
+/** Calls a mutation; a key makes a repeated call take effect once. What cannot be sent now is not kept for later: it is refused. */
+export async function call<M extends FunctionReference<"mutation">>(mutation: M, args: FunctionArgs<M>): Promise<FunctionReturnType<M>> {
+  if (lostAt !== null) throw new Error("not connected to the server: nothing was sent");
   return client.mutation(mutation as never, args as never) as Promise<FunctionReturnType<M>>;
 }
 
-export const newKey = (): string => crypto.randomUUID();
+/** Random, also where the browser gives no `randomUUID`: on plain http to another machine. */
+export const newKey = (): string => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 let lostAt: number | null = null;
 

@@ -1,6 +1,6 @@
 // Small parts that every view uses.
 
-import { type ButtonHTMLAttributes, createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import { type ButtonHTMLAttributes, createContext, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { serverNow } from "../data/client";
 import type { Act, Refused } from "../data/live";
 import { ago, exact, exactTime, sentence } from "../text";
@@ -109,6 +109,13 @@ export function Problem({ error }: { error: Refused | undefined }) {
 /** A command to copy. */
 export function Copyable({ text, label = "Copy" }: { text: string; label?: string }) {
   const [isCopied, setCopied] = useState(false);
+  const code = useRef<HTMLElement>(null);
+  const copy = (): void => {
+    // On plain http to another machine there is no clipboard for pages: the text is selected instead.
+    if (navigator.clipboard === undefined) {
+      if (code.current) getSelection()?.selectAllChildren(code.current);
+    } else void navigator.clipboard.writeText(text).then(() => setCopied(true), () => undefined);
+  };
   useEffect(() => {
     if (!isCopied) return;
     const timer = setTimeout(() => setCopied(false), 2000);
@@ -116,12 +123,12 @@ export function Copyable({ text, label = "Copy" }: { text: string; label?: strin
   }, [isCopied]);
   return (
     <span className="copyable">
-      <code>{exact(text)}</code>
+      <code ref={code}>{exact(text)}</code>
       <Button
         look="quiet"
         local
         aria-label={`${label}: ${text}`}
-        onClick={() => void navigator.clipboard?.writeText(text).then(() => setCopied(true))}
+        onClick={copy}
       >
         {isCopied ? "Copied" : label}
       </Button>

@@ -2,9 +2,9 @@
 
 import { Dialog as BaseDialog } from "@base-ui/react/dialog";
 import { Menu as BaseMenu } from "@base-ui/react/menu";
-import type { ReactNode } from "react";
+import { type ReactNode, useContext } from "react";
 import type { Act } from "../data/live";
-import { Button, Problem } from "./basic";
+import { Button, Disabled, Problem } from "./basic";
 
 export function Dialog(props: { title: string; isOpen: boolean; onClose: () => void; children: ReactNode; className?: string }) {
   return (
@@ -55,9 +55,17 @@ export function Confirm(props: {
   );
 }
 
-export type MenuItem = { label: string; onSelect: () => void; isDanger?: boolean; disabled?: boolean };
+export type MenuItem = {
+  label: string;
+  onSelect: () => void;
+  isDanger?: boolean;
+  disabled?: boolean;
+  /** Works without the server: it only opens something. */
+  isLocal?: boolean;
+};
 
 export function Menu({ label, items, children }: { label: string; items: MenuItem[]; children?: ReactNode }) {
+  const reason = useContext(Disabled);
   return (
     <BaseMenu.Root>
       <BaseMenu.Trigger className="button quiet" aria-label={label}>
@@ -70,7 +78,7 @@ export function Menu({ label, items, children }: { label: string; items: MenuIte
               <BaseMenu.Item
                 key={item.label}
                 className={`menu-item ${item.isDanger ? "danger" : ""}`}
-                disabled={item.disabled ?? false}
+                disabled={item.disabled === true || (reason !== null && !item.isLocal)}
                 onClick={item.onSelect}
               >
                 {item.label}

@@ -12,12 +12,16 @@ import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { agentState, commandWord, connectionState, exitWords } from "../words";
 
 export function AddMachine() {
+  const isLocal = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  const insecure = location.protocol === "http:" && !isLocal ? " --insecure-http" : "";
   return (
     <ol className="add-machine">
       <li>
         Sign it in; approve the code that it shows here in this browser:
         <br />
-        <Copyable text={`chatroom auth login --server=${location.origin}`} />
+        <Copyable text={`chatroom auth login --server=${location.origin}${insecure}`} />
+        {isLocal && <p className="note">This works on this machine. For another one, start the server where it can be reached (--listen, --public-url) and use that address.</p>}
+        {insecure !== "" && <p className="note">What goes over plain http can be read on the way: put the server behind TLS.</p>}
       </li>
       <li>
         Start its daemon:
@@ -95,8 +99,8 @@ function MachineCard({ machine, isAlone }: { machine: Machine; isAlone: boolean 
               label: "Ping",
               onSelect: () => void act.run(() => call(api.machines.sendCommand, { machineId: machine.machineId, type: "ping", payload: {}, idempotencyKey: newKey() })),
             },
-            { label: "Rename…", onSelect: () => setOpen("rename") },
-            { label: "Remove…", isDanger: true, onSelect: () => setOpen("remove") },
+            { label: "Rename…", isLocal: true, onSelect: () => setOpen("rename") },
+            { label: "Remove…", isLocal: true, isDanger: true, onSelect: () => setOpen("remove") },
           ]}
         />
       </header>

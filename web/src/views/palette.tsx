@@ -34,6 +34,7 @@ function Body({ onClose }: { onClose: () => void }) {
     for (const room of rooms ?? []) {
       const name = exact(room.name);
       all.push(place(`Room ${name}`, to("rooms", room.chatroomId)));
+      all.push(place(`Write to ${name}`, to("rooms", room.chatroomId)));
       for (const status of roles.get(room.chatroomId)?.value ?? []) {
         const agent = status.agent;
         const machineId = agent?.machineId ?? status.desired?.machineId;

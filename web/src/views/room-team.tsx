@@ -56,7 +56,7 @@ export function Team({ room }: { room: Chatroom }) {
                   }
                 }),
             },
-            { label: "Stop all…", isDanger: true, disabled: running.length === 0, onSelect: () => setStopping(true) },
+            { label: "Stop all…", isLocal: true, isDanger: true, disabled: running.length === 0, onSelect: () => setStopping(true) },
           ]}
         />
       </header>
@@ -190,7 +190,7 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
           label={`More about ${status.role}`}
           items={[
             { label: "Restart", disabled: !runs || isUnderWay, onSelect: () => send("restart-agent") },
-            { label: "Machine, tool, directory…", onSelect: () => setEditing(true) },
+            { label: "Machine, tool, directory…", isLocal: true, onSelect: () => setEditing(true) },
           ]}
         />
       </footer>

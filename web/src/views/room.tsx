@@ -81,9 +81,9 @@ function RoomMenu({ room }: { room: Chatroom }) {
       <Menu
         label="More about this room"
         items={[
-          { label: "Begin a new context…", onSelect: () => setOpen("context") },
-          { label: "Change the team…", onSelect: () => setOpen("team") },
-          { label: "Archive…", onSelect: () => setOpen("archive"), isDanger: true },
+          { label: "Begin a new context…", isLocal: true, onSelect: () => setOpen("context") },
+          { label: "Change the team…", isLocal: true, onSelect: () => setOpen("team") },
+          { label: "Archive…", isLocal: true, onSelect: () => setOpen("archive"), isDanger: true },
         ]}
       />
       <Confirm

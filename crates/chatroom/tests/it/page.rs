@@ -1,6 +1,9 @@
 //! The page in a real browser, against the real server, daemon and agents. What each script does and looks at stands in
 //! `tests/page`; here is what happens around it.
 
+use crate::obedient::{ASK, obey};
+use crate::real_agents::world_with_all;
+use crate::scripted_model::ScriptedModel;
 use crate::world::{Process, Run, World};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,4 +129,15 @@ fn an_open_page_tells_what_is_gone_and_goes_on_when_it_is_back() {
         }
         other => nothing(other),
     });
+}
+
+#[test]
+fn real_opencode_is_found_started_and_allowed_from_the_page() {
+    let model = ScriptedModel::start(obey);
+    let world = world_with_all(&["opencode"], &model);
+    let up = world.up();
+    let task = format!("Two lines of text.\n{ASK}pwd > proof.txt; echo \"all $((20 + 22))\"");
+    let script = script(&world, "real-tool.mjs", &up.url, &up.sign_in_link).env("TOOL", "opencode").env("TASK", task);
+    play(script, nothing);
+    assert!(world.work().join("proof.txt").exists());
 }
