@@ -21,11 +21,13 @@ const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run
 /** What a page tells on its console that is no fault of its own: the server went away. */
 const EXPECTED = [/WebSocket connection to/, /net::ERR_/, /WebSocket closed/, /Attempting reconnect/, /Failed to load resource: the server responded with a status of 401/];
 
-const told = createInterface({ input: process.stdin });
-const answers = told[Symbol.asyncIterator]();
+let answers;
 
 /** Asks the test around this script to do something, and waits until it has. */
 export async function please(wish) {
+  answers ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  // An open ear alone keeps no script from ending.
+  process.stdin.unref();
   console.log(`please: ${wish}`);
   const { value } = await answers.next();
   assert.equal(value, "done", `the test could not: ${wish}`);

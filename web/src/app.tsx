@@ -18,7 +18,7 @@ import { Room } from "./views/room";
 import { Rooms } from "./views/rooms";
 import { Settings } from "./views/settings";
 import { SignedOut } from "./views/signed-out";
-import { connectionState } from "./words";
+import { connectionState, roleState, type Tone } from "./words";
 
 export function App() {
   const session = useSession();
@@ -129,10 +129,14 @@ function Tab({ href, isHere, label, count = 0 }: { href: string; isHere: boolean
   );
 }
 
+/** A room stands as the most urgent of its roles does. */
+const MOST_URGENT: Tone[] = ["ask", "bad", "busy", "passing", "good", "off"];
+
 const PALETTE_KEY = /Mac|iPhone|iPad/.test(navigator.userAgent) ? "⌘K" : "Ctrl K";
 
 function Sidebar({ path, onSearch }: { path: string[]; onSearch: () => void }) {
-  const { rooms, machines, inbox, unread, roles, permissions } = useWorld();
+  const { rooms, machines, inbox, unread, roles } = useWorld();
+  const now = useNow();
   return (
     <nav className="sidebar" aria-label="Main">
       <div className="brand">
@@ -146,15 +150,12 @@ function Sidebar({ path, onSearch }: { path: string[]; onSearch: () => void }) {
       <ul>
         {(rooms ?? []).map((room) => {
           const statuses = roles.get(room.chatroomId)?.value ?? [];
-          const asks = permissions.some((permission) => permission.chatroomId === room.chatroomId) || statuses.some((status) => status.blocked?.by === "needs_you");
-          const turns = statuses.map((status) => status.agent?.session?.turn?.state);
-          const runs = statuses.some((status) => status.agent?.state === "running");
-          const tone = asks ? "ask" : turns.includes("working") ? "busy" : runs ? "good" : "off";
-          const word = { ask: "waits for you", busy: "working", good: "idle", off: "no agent runs" }[tone];
+          const states = statuses.map((status) => roleState(status, machines?.find((machine) => machine.machineId === status.agent?.machineId), now));
+          const state = MOST_URGENT.map((tone) => states.find((one) => one.tone === tone)).find((one) => one !== undefined);
           return (
             <li key={room.chatroomId}>
               <Link href={to("rooms", room.chatroomId)} aria-current={path[1] === room.chatroomId ? "page" : undefined} className="tab">
-                <Mark tone={tone} label={word} />
+                <Mark tone={state?.tone ?? "off"} label={state?.word ?? "stopped"} />
                 <span className="clip">
                   <Name>{room.name}</Name>
                 </span>

@@ -87,6 +87,11 @@ export function roleState(status: RoleStatus, machine: Machine | undefined, now:
     return { word: "starting", tone: "passing", since: desired.since, evidence: "It ended by itself and is started again soon." };
   }
   if (agent === undefined) return { word: "stopped", tone: "off", evidence: "No agent was started for this role yet." };
+  return standing(agent, machine, now);
+}
+
+/** An agent on its machine: what is not heard of is not known. */
+export function standing(agent: Agent, machine: Machine | undefined, now: number): State {
   const state = agentState(agent, now);
   const isOut = agent.state === "running" || agent.state === "stopping";
   if (isOut && machine !== undefined && (machine.connection === "disconnected" || machine.connection === "unknown")) {

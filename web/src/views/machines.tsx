@@ -9,7 +9,7 @@ import { exact, plural, sentence, shortPath } from "../text";
 import { Age, Button, Copyable, Empty, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { commandState } from "../ui/command";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
-import { agentState, commandWord, connectionState, exitWords } from "../words";
+import { commandWord, connectionState, exitWords, standing } from "../words";
 
 export function AddMachine() {
   const isLocal = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
@@ -199,7 +199,7 @@ function Agents({ machine }: { machine: Machine }) {
               <Name>{rooms?.find((room) => room.chatroomId === agent.chatroomId)?.name ?? "an archived room"}</Name> · {exact(agent.tool)} · {shortPath(agent.workingDir)}
             </span>
             <span className="row-states">
-              <StateLabel state={agentState(agent, now)} />
+              <StateLabel state={standing(agent, machine, now)} />
             </span>
           </Link>
         </li>
