@@ -1,10 +1,11 @@
-# `make up` builds chatroom and runs it, `make test` runs everything that has to pass. `make chaos` is ten minutes of one test.
+# `make up` builds chatroom and runs it, `make test` runs everything that has to pass. `make chaos` is ten minutes of one test,
+# `make nightly` runs what needs more agent CLIs than `make test` installs.
 # Both install what they lack on a fresh Debian machine that has cargo, Node.js and npm.
 
 CARGO ?= cargo
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: up test chaos
+.PHONY: up test chaos nightly
 
 up:
 	@scripts/build-tools
@@ -35,3 +36,10 @@ chaos:
 	@scripts/test-tools
 	@scripts/official-clients
 	CHATROOM_CHAOS_SECONDS=600 $(CARGO) nextest run --package chatroom --locked --no-capture clients::chaos
+
+nightly:
+	@scripts/build-tools
+	@scripts/test-tools
+	@scripts/agent-clis
+	@scripts/agent-clis nightly
+	$(CARGO) nextest run --package chatroom --locked --run-ignored only

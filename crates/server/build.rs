@@ -43,11 +43,7 @@ fn page(dist: &Path) -> String {
             continue;
         }
         let plain = name.strip_suffix(".gz");
-        code.push_str(&format!(
-            "    ({:?}, {}, include_bytes!({path:?})),\n",
-            plain.unwrap_or(&name),
-            plain.is_some()
-        ));
+        code.push_str(&format!("    ({:?}, {}, include_bytes!({path:?})),\n", plain.unwrap_or(&name), plain.is_some()));
     }
     code + "];\n"
 }

@@ -10,19 +10,20 @@ use std::path::Path;
 /// How much of the end is read at most.
 const MAX: u64 = 1024 * 1024;
 
-/// The last lines that an agent wrote.
+/// The last lines that an agent's tool wrote of its own, outside of what it was asked; empty when there are none.
 pub(crate) fn tail(home: &Home, agent_id: &str, lines: usize) -> Result<String> {
     // An id is one name, never a path.
     if agent_id.is_empty() || !agent_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(refused("this is not the id of an agent").hint("chatroom agent list --all").into());
     }
-    let file = home.agents_dir().join(agent_id).join("output.log");
-    if !file.exists() {
+    let dir = home.agents_dir().join(agent_id);
+    if !dir.exists() {
         return Err(refused(format!("agent {agent_id} left no output on this machine"))
-            .hint("run this on the agent's machine")
+            .hint("run this on the agent's machine, or leave --raw out")
             .into());
     }
-    tail_of(&file, lines)
+    let file = dir.join("output.log");
+    if file.exists() { tail_of(&file, lines) } else { Ok(String::new()) }
 }
 
 /// The last lines of a file.

@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn a_beginning_counts_when_it_names_one_thing() {
         let all = ["aa1", "aa2", "b", "bb"];
-        let find = |beginning| by_beginning("rule", &all, beginning, |id| id, "list").map(|id| *id);
+        let find = |beginning| by_beginning("rule", &all, beginning, |id| id, "list").copied();
         assert_eq!(find("aa2").unwrap(), "aa2");
         assert_eq!(find("b").unwrap(), "b", "a whole id is no beginning");
         assert_eq!(find("aa").unwrap_err().to_string(), "2 ids of rules begin with aa");

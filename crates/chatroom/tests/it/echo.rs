@@ -1,8 +1,11 @@
 //! The built-in agent, spoken to as any agent is: the Agent Client Protocol over pipes.
 
-use crate::world::{Process, World};
+use crate::world::{Process, Run, World};
+use chatroom_machine::ServerUrl;
+use chatroom_machine::credentials::AgentCredential;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 /// A client of the built-in agent.
 struct Client {
@@ -14,7 +17,11 @@ struct Client {
 
 impl Client {
     fn start(world: &World) -> Self {
-        let mut client = Self { process: world.line("echo-agent").talking().start(), read: 0, asked: 0 };
+        Self::of(world.line("echo-agent"))
+    }
+
+    fn of(run: Run<'_>) -> Self {
+        let mut client = Self { process: run.talking().start(), read: 0, asked: 0 };
         let hello = client.call("initialize", json!({"protocolVersion": 1, "clientCapabilities": {}}));
         assert_eq!(hello["result"]["agentCapabilities"]["loadSession"], true);
         client
@@ -194,4 +201,55 @@ fn a_task_without_an_agents_credential_is_refused_in_words() {
         "{said}"
     );
     assert_eq!(client.until(|heard| heard["id"] == id)["result"]["stopReason"], "end_turn");
+}
+
+/// Sends a text to the role, takes the task, and gives the parameters of the prompt that delivers it.
+fn delivered(world: &World, room: &str, session: &str, text: &str) -> Value {
+    world.chatroom(["send", &format!("--chatroom-id={room}"), text]).ok();
+    let brief = world.line(&format!("wait-for-task --chatroom-id={room} --role=builder")).ok().stdout;
+    let tasks = world.line(&format!("task list --chatroom-id={room} --json")).ok().json();
+    let about = json!({"source": "task", "taskId": tasks[0]["taskId"], "delivery": tasks[0]["delivery"]});
+    json!({"sessionId": session, "prompt": [{"type": "text", "text": brief}], "_meta": {"chatroom": about}})
+}
+
+/// The credential that the daemon gives to an agent, with the token of this world's user.
+fn credential(world: &World, room: &str) -> std::path::PathBuf {
+    let file = fs::read(world.chatroom_dir().join("credentials.json")).unwrap();
+    let logins: Value = serde_json::from_slice(&file).unwrap();
+    let (server, login) = logins["servers"].as_object().unwrap().iter().next().unwrap();
+    let server = ServerUrl::parse(server, false).unwrap();
+    let token = login["userToken"].as_str().unwrap().into();
+    let path = world.root().join("credential.json");
+    let credential = AgentCredential::new(&server, token, "a1".into(), room.into(), "builder".to_owned());
+    credential.save(&path).unwrap();
+    path
+}
+
+#[test]
+fn echo_begins_a_task_and_hands_it_to_the_user_or_keeps_it() {
+    let world = World::new();
+    let _server = world.signed_in();
+    let room = world.room("solo");
+    let path: &Path = &credential(&world, &room);
+    let mut client = Client::of(world.line("echo-agent").env("CHATROOM_CREDENTIAL_FILE", path));
+    let session = client.session();
+
+    let long = format!("hello {}\n\nend", "long ".repeat(600));
+    let params = delivered(&world, &room, &session, &long);
+    assert_eq!(client.call("session/prompt", params.clone())["result"]["stopReason"], "end_turn");
+    assert_eq!(world.answer(&room), format!("echo: {long}"));
+    // Said again, it is refused by the server, in words.
+    let id = client.ask("session/prompt", params);
+    client.until(|heard| heard["params"]["update"]["sessionUpdate"] == "agent_message_chunk");
+    client.until(|heard| heard["id"] == id);
+    assert_eq!(world.messages(&room).len(), 2);
+
+    let mut params = delivered(&world, &room, &session, "/keep\nstay");
+    assert_eq!(client.call("session/prompt", params.clone())["result"]["stopReason"], "end_turn");
+    params["_meta"]["chatroom"]["source"] = json!("reminder");
+    params["prompt"][0]["text"] = json!("The task is still open.");
+    assert_eq!(client.call("session/prompt", params)["result"]["stopReason"], "end_turn");
+    let tasks = world.line(&format!("task list --chatroom-id={room} --json")).ok().json();
+    assert_eq!((tasks.as_array().unwrap().len(), &tasks[0]["state"]), (1, &json!("in_progress")));
+    assert_eq!(world.messages(&room).len(), 3);
 }

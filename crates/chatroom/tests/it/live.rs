@@ -76,7 +76,7 @@ fn blocked(world: &World, room: &str, by: &str) {
 /// `agent attach` at a terminal of its own.
 fn attach(world: &World, room: &str) -> Process {
     let command = format!("exec {} agent attach --chatroom-id={room} {BUILDER}", binary().display());
-    world.command("script", ["-qefc", &command, "/dev/null"]).talking().start()
+    world.command("script", ["-qefc", &command, "/dev/null"]).env("NO_COLOR", "1").talking().start()
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn what_is_sent_reaches_the_agent_and_its_answer_stands_in_the_logs() {
     assert_eq!(numbers, (1..=i64::try_from(numbers.len()).unwrap()).collect::<Vec<_>>());
     let last = about(&world, "agent logs", &room, &["--lines=2", "--json"]).ok().json();
     assert_eq!(last.as_array().unwrap().len(), 2, "{last}");
-    about(&world, "agent logs", &room, &["--raw"]).ok();
+    about(&world, "agent logs", &room, &["--raw"]).ok().says("wrote nothing of its own");
     world.line("agent send --agent=none hello").refused().says("there is no agent none");
 }
 

@@ -42,7 +42,7 @@ fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
 /// Somebody has spoken: the program that started the agent, the one that brings tasks, or a person.
 fn listen(prompt: &str, turns: &[&Turn], said: &str) -> Option<Act> {
     if said.contains("# Task for `") {
-        return block_after(said, "To say that you began, run:").map(Act::Run);
+        return work(said, 1, "");
     }
     if said.contains("# Your task is still open") {
         return hand(said, "user", "I was reminded.");
@@ -82,9 +82,21 @@ fn go_on(turns: &[&Turn], last: &str) -> Option<Act> {
         Turn::System(_) | Turn::Model(_) => return None,
     };
     let outputs = turns[briefed + 1..].iter().filter(|turn| matches!(turn, Turn::Output(_))).count();
-    match (outputs, wanted_command(brief)) {
+    if is_live {
+        // Work in a session begins without a word.
+        return work(brief, outputs + 1, last).or_else(|| Some(Act::Say("I have handed it on.".to_owned())));
+    }
+    match outputs {
         // The task was just printed.
-        (0, _) => block_after(brief, "To say that you began, run:").map(Act::Run),
+        0 => block_after(brief, "To say that you began, run:").map(Act::Run),
+        // Handed on; or waited again, without a task.
+        _ => work(brief, outputs, last).or_else(|| block_after(last, "To wait for a task, run:").map(Act::Run)),
+    }
+}
+
+/// The step of this number of the work on a task, counted from one; none when it is done. `last` is what the step before printed.
+fn work(brief: &str, step: usize, last: &str) -> Option<Act> {
+    match (step, wanted_command(brief)) {
         (1, Some(command)) => Some(Act::Run(command)),
         // Nothing to run: what is asked for is passed on, and an answer goes to the person.
         (1, None) => {
@@ -93,10 +105,7 @@ fn go_on(turns: &[&Turn], last: &str) -> Option<Act> {
         }
         // The command of the task was just run: its output goes to whoever asked.
         (2, Some(_)) => hand(brief, between(brief, "\nFrom: `", "`")?, &format!("done: {}", last.trim())),
-        // Handed on.
-        _ if is_live => Some(Act::Say("I have handed it on.".to_owned())),
-        // Handed on; or waited again, without a task.
-        _ => block_after(last, "To wait for a task, run:").map(Act::Run),
+        _ => None,
     }
 }
 

@@ -2,77 +2,16 @@
 
 use crate::api::Api;
 use crate::obedient::{ASK, LOST, RECALL, obey};
+use crate::real_tools::world_with_all;
 use crate::scripted_model::{Act, ScriptedModel, Turn};
 use crate::world::{World, eventually, signal};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where `scripts/agent-clis` installs.
-fn agent_clis() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-        |dir| Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(dir),
-    );
-    let dir = target.join("agent-clis");
-    assert!(dir.join("stamp").exists(), "the agent CLIs are not installed: run scripts/agent-clis");
-    dir.canonicalize().unwrap()
-}
-
 /// A world whose PATH has one real agent CLI, configured for the scripted model.
 fn world_with(tool: &str, model: &ScriptedModel) -> World {
     world_with_all(&[tool], model)
-}
-
-/// A world whose PATH has these real agent CLIs, configured for the scripted model.
-pub(crate) fn world_with_all(tools: &[&str], model: &ScriptedModel) -> World {
-    let mut world = World::new();
-    let clis = agent_clis();
-    let node = clis.join("node/node_modules/.bin/node");
-    std::os::unix::fs::symlink(node, world.root().join("tools/node")).unwrap();
-    let mut pass: Vec<&str> = Vec::new();
-    for tool in tools {
-        std::os::unix::fs::symlink(clis.join("node_modules/.bin").join(tool), world.root().join("tools").join(tool))
-            .unwrap();
-        configure(&mut world, tool, model, &mut pass);
-    }
-    fs::create_dir(world.chatroom_dir()).unwrap();
-    fs::write(world.chatroom_dir().join("config.toml"), format!("env_pass = {pass:?}\n")).unwrap();
-    world
-}
-
-fn configure(world: &mut World, tool: &str, model: &ScriptedModel, pass: &mut Vec<&str>) {
-    match tool {
-        "claude" => {
-            world.env("ANTHROPIC_BASE_URL", &model.url());
-            world.env("ANTHROPIC_API_KEY", "dummy");
-            world.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
-            world.env("DISABLE_AUTOUPDATER", "1");
-            // Claude Code refuses to run without questions as root, unless its user says that this is a sandbox.
-            world.env("IS_SANDBOX", "1");
-            pass.push("IS_SANDBOX");
-        }
-        "opencode" => {
-            let config = json!({
-                "autoupdate": false, "share": "disabled", "model": "scripted/model", "small_model": "scripted/model",
-                "enabled_providers": ["scripted"],
-                "provider": {"scripted": {
-                    "npm": "@ai-sdk/openai-compatible", "name": "Scripted",
-                    "options": {"baseURL": format!("{}/v1", model.url()), "apiKey": "dummy"},
-                    "models": {"model": {"name": "Scripted", "tool_call": true, "limit": {"context": 100_000, "output": 8_000}}},
-                }},
-            });
-            let file = world.root().join("opencode.json");
-            fs::write(&file, config.to_string()).unwrap();
-            world.env("OPENCODE_CONFIG", file.to_str().unwrap());
-            for name in
-                ["OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_LSP_DOWNLOAD"]
-            {
-                world.env(name, "1");
-            }
-        }
-        _ => panic!("no recipe for {tool}"),
-    }
 }
 
 /// A room of one role whose agent is a real tool, started in a directory of its own.
@@ -260,7 +199,8 @@ fn asks_for_nothing(tool: &str) {
     let world = world_with(tool, &model);
     let up = world.up();
     let slot = Slot::start(&world, &up.url, tool, "full");
-    slot.send(&format!("{ASK}pwd > proof.txt; echo \"all $((20 + 22))\""));
+    // Nothing in `$(...)`: Gemini CLI refuses that by itself.
+    slot.send(&format!("{ASK}pwd > proof.txt; printf 'all '; expr 20 + 22"));
     assert_eq!(world.answer(&slot.room), "done: all 42", "{:#?}", model.acts());
     let asked = slot.api.ok("permissions.list", &json!({"chatroomId": slot.room, "includeEnded": true}));
     assert_eq!(asked, json!([]));
@@ -285,6 +225,7 @@ fn works_on_without_daemon_and_server(tool: &str) {
     world.line("machine daemon start").ok();
     world.connected();
     let slot = Slot::start(&world, &server.url, tool, "full");
+    let mut servers = Vec::new();
     for (victim, file) in [("daemon", "one"), ("server", "two")] {
         slot.send(&format!("{ASK}touch {file}.begun; until [ -e {file}.go ]; do sleep 0.1; done; echo {file}"));
         eventually("its shell command runs", || slot.dir.join(format!("{file}.begun")).exists().then_some(()));
@@ -292,6 +233,9 @@ fn works_on_without_daemon_and_server(tool: &str) {
             "daemon" => {
                 let pid = fs::read_to_string(world.chatroom_dir().join("daemon.pid")).unwrap().trim().parse().unwrap();
                 signal(pid, "KILL");
+                eventually("the daemon is gone", || {
+                    (world.line("machine daemon status").done().code == 1).then_some(())
+                });
                 None
             }
             _ => {
@@ -302,7 +246,7 @@ fn works_on_without_daemon_and_server(tool: &str) {
         fs::write(slot.dir.join(format!("{file}.go")), "").unwrap();
         match &again {
             None => drop(world.line("machine daemon start").ok()),
-            Some(address) => std::mem::forget(world.server_at(address)),
+            Some(address) => servers.push(world.server_at(address)),
         }
         let number = if victim == "daemon" { 1 } else { 2 };
         eventually("the answer comes all the same", || {
@@ -343,7 +287,9 @@ fn uses_chatroom_and_asks_for_the_rest(tool: &str) {
     slot.send(&format!("{ASK}curl -V > proof.txt"));
     slot.answer(&slot.asked(), "deny");
     let answer = world.answer(&slot.room);
-    assert!(answer.starts_with("done: "), "{answer}");
+    // OpenCode ends its turn at a refusal, and is reminded then.
+    let expected = if tool == "opencode" { "I was reminded." } else { "done: " };
+    assert!(answer.starts_with(expected), "{answer}");
     assert!(!slot.dir.join("proof.txt").exists(), "{answer}");
 }
 
@@ -355,6 +301,24 @@ fn real_opencode_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
 #[test]
 fn real_claude_code_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
     uses_chatroom_and_asks_for_the_rest("claude");
+}
+
+#[test]
+#[ignore = "needs the agent CLIs of `make nightly`"]
+fn real_codex_with_full_asks_for_nothing() {
+    asks_for_nothing("codex");
+}
+
+#[test]
+#[ignore = "needs the agent CLIs of `make nightly`"]
+fn real_gemini_with_full_asks_for_nothing() {
+    asks_for_nothing("gemini");
+}
+
+#[test]
+#[ignore = "needs the agent CLIs of `make nightly`"]
+fn real_gemini_with_accept_edits_uses_chatroom_and_asks_for_the_rest() {
+    uses_chatroom_and_asks_for_the_rest("gemini");
 }
 
 /// Started by a person in a terminal, with the prompt by hand: tool and directory are remembered.

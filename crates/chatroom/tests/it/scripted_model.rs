@@ -1,15 +1,23 @@
-//! A scripted stand-in for a model provider, on loopback: enough of the Anthropic Messages API and of the OpenAI Chat
-//! Completions API for the real Claude Code and the real OpenCode. It keeps no state: what it says follows from the
-//! conversation in the request alone, so any number of agents can share one, and a resumed agent goes on where it was.
+//! A scripted stand-in for a model provider, on loopback: enough of the Anthropic Messages API, of OpenAI's Chat Completions and
+//! Responses APIs and of the Gemini API for the real Claude Code, OpenCode, Codex and Gemini CLI. It keeps no state: what it
+//! says follows from the conversation in the request alone, so any number of agents can share one, and a resumed agent goes on
+//! where it was.
+
+mod anthropic;
+mod chat;
+mod gemini;
+mod responses;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What a script makes of a conversation.
@@ -21,6 +29,10 @@ pub(crate) enum Act {
     Call(String, Value),
     /// Say this and end the turn.
     Say(String),
+    /// Say this word so often, with a pause between, and end the turn.
+    Slow { word: String, times: usize, pause: Duration },
+    /// Refuse the request with this status.
+    Fail(u16),
 }
 
 /// One part of a conversation, oldest first.
@@ -88,30 +100,47 @@ struct Shared {
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, body: Bytes) -> Response {
     let request: Value = serde_json::from_slice(&body).unwrap_or_default();
     let path = uri.path();
-    let api = if path.ends_with("/messages/count_tokens") {
-        return json_response(&json!({"input_tokens": 42}));
-    } else if path.ends_with("/messages") {
-        Api::Anthropic
-    } else if path.ends_with("/chat/completions") {
-        Api::Chat
-    } else if path == "/" {
+    if path == "/" {
         return StatusCode::OK.into_response();
-    } else {
-        return StatusCode::NOT_FOUND.into_response();
+    }
+    if path.ends_with("/messages/count_tokens") || path.ends_with(":countTokens") {
+        return json_response(&json!({"input_tokens": 42, "totalTokens": 42}));
+    }
+    let Some(api) = Api::of(path) else { return StatusCode::NOT_FOUND.into_response() };
+    let streams = match api {
+        Api::Gemini => path.ends_with(":streamGenerateContent"),
+        _ => request["stream"].as_bool().unwrap_or(false),
     };
     // Requests for titles and summaries offer no shell.
     let Some(shell) = api.shell(&request) else {
-        return api.answer(&request, None, &Act::Say("A title".to_owned()));
+        return api.answer(&request, streams, Spoken::Words(vec!["A title".to_owned()], Duration::ZERO));
     };
     let act = (shared.script)(&api.conversation(&request));
     shared.acts.lock().unwrap().push(act.clone());
-    api.answer(&request, Some(&shell), &act)
+    let spoken = match act {
+        Act::Run(command) => Spoken::Call(shell.name.clone(), shell.arguments(&command)),
+        Act::Call(tool, arguments) => Spoken::Call(tool, arguments),
+        Act::Say(text) => Spoken::Words(vec![text], Duration::ZERO),
+        Act::Slow { word, times, pause } => Spoken::Words(vec![word; times], pause),
+        Act::Fail(status) => return api.failure(status),
+    };
+    api.answer(&request, streams, spoken)
+}
+
+/// What the model says, in the words of no API.
+enum Spoken {
+    /// Words, with a pause between them.
+    Words(Vec<String>, Duration),
+    /// A call of a tool.
+    Call(String, Value),
 }
 
 #[derive(Clone, Copy)]
 enum Api {
     Anthropic,
     Chat,
+    Responses,
+    Gemini,
 }
 
 /// The shell tool that the client offers.
@@ -121,8 +150,19 @@ struct Shell {
 }
 
 impl Shell {
+    /// The shell among tools, each with its name and the schema of its arguments.
+    fn among<'a>(mut tools: impl Iterator<Item = (&'a Value, &'a Value)>) -> Option<Self> {
+        const NAMES: [&str; 4] = ["bash", "exec_command", "shell_command", "run_shell_command"];
+        tools.find_map(|(name, schema)| {
+            let name = name.as_str()?;
+            let fits = NAMES.iter().any(|known| name.eq_ignore_ascii_case(known));
+            fits.then(|| Self { name: name.to_owned(), schema: schema.clone() })
+        })
+    }
+
     fn arguments(&self, command: &str) -> Value {
-        let mut arguments = json!({"command": command});
+        let field = if self.schema["properties"].get("cmd").is_some() { "cmd" } else { "command" };
+        let mut arguments = json!({field: command});
         for field in self.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if arguments.get(field).is_none() {
                 arguments[field] = match self.schema["properties"][field]["type"].as_str() {
@@ -137,165 +177,94 @@ impl Shell {
 }
 
 impl Api {
+    fn of(path: &str) -> Option<Self> {
+        if path.ends_with("/messages") {
+            Some(Self::Anthropic)
+        } else if path.ends_with("/chat/completions") {
+            Some(Self::Chat)
+        } else if path.ends_with("/responses") {
+            Some(Self::Responses)
+        } else if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {
+            Some(Self::Gemini)
+        } else {
+            None
+        }
+    }
+
     fn shell(self, request: &Value) -> Option<Shell> {
-        request["tools"].as_array()?.iter().find_map(|tool| {
-            let (name, schema) = match self {
-                Self::Anthropic => (&tool["name"], &tool["input_schema"]),
-                Self::Chat => (&tool["function"]["name"], &tool["function"]["parameters"]),
-            };
-            let name = name.as_str()?;
-            name.eq_ignore_ascii_case("bash").then(|| Shell { name: name.to_owned(), schema: schema.clone() })
-        })
+        match self {
+            Self::Anthropic => anthropic::shell(request),
+            Self::Chat => chat::shell(request),
+            Self::Responses => responses::shell(request),
+            Self::Gemini => gemini::shell(request),
+        }
     }
 
     fn conversation(self, request: &Value) -> Vec<Turn> {
-        let mut turns = Vec::new();
-        if let Some(system) = request.get("system") {
-            turns.push(Turn::System(flat(system)));
+        match self {
+            Self::Anthropic => anthropic::conversation(request),
+            Self::Chat => chat::conversation(request),
+            Self::Responses => responses::conversation(request),
+            Self::Gemini => gemini::conversation(request),
         }
-        for message in request["messages"].as_array().into_iter().flatten() {
-            let content = &message["content"];
-            match (message["role"].as_str().unwrap_or_default(), self) {
-                ("assistant", Self::Anthropic) => {
-                    let command =
-                        content.as_array().into_iter().flatten().find_map(|part| part["input"]["command"].as_str());
-                    turns.push(Turn::Model(command.map(str::to_owned)));
-                }
-                ("assistant", Self::Chat) => {
-                    let arguments = message["tool_calls"][0]["function"]["arguments"].as_str().unwrap_or("{}");
-                    let arguments: Value = serde_json::from_str(arguments).unwrap_or_default();
-                    turns.push(Turn::Model(arguments["command"].as_str().map(str::to_owned)));
-                }
-                ("system", _) => turns.push(Turn::System(flat(content))),
-                ("tool", _) => turns.push(Turn::Output(flat(content))),
-                ("user", _) => match content {
-                    Value::Array(parts) => turns.extend(parts.iter().map(|part| match part["type"].as_str() {
-                        Some("tool_result") => Turn::Output(flat(&part["content"])),
-                        _ => Turn::User(flat(part)),
-                    })),
-                    text => turns.push(Turn::User(flat(text))),
-                },
-                _ => {}
-            }
-        }
-        turns
     }
 
-    fn answer(self, request: &Value, shell: Option<&Shell>, act: &Act) -> Response {
-        let call = match (act, shell) {
-            (Act::Run(command), Some(shell)) => Some((shell.name.as_str(), shell.arguments(command))),
-            (Act::Call(tool, arguments), Some(_)) => Some((tool.as_str(), arguments.clone())),
-            _ => None,
-        };
-        let text = if let Act::Say(text) = act { text.as_str() } else { "" };
-        let stream = request["stream"].as_bool().unwrap_or(false);
+    fn answer(self, request: &Value, streams: bool, spoken: Spoken) -> Response {
         let model = request["model"].as_str().unwrap_or("scripted");
         match self {
-            Self::Anthropic => anthropic(model, call, text, stream),
-            Self::Chat => chat(model, call, text, stream),
+            Self::Anthropic => anthropic::answer(model, streams, spoken),
+            Self::Chat => chat::answer(model, streams, spoken),
+            Self::Responses => responses::answer(model, streams, spoken),
+            Self::Gemini => gemini::answer(streams, spoken),
         }
     }
-}
 
-fn anthropic(model: &str, call: Option<(&str, Value)>, text: &str, stream: bool) -> Response {
-    let id = uuid::Uuid::now_v7().simple().to_string();
-    let usage =
-        json!({"input_tokens": 10, "output_tokens": 1, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0});
-    let stop_reason = if call.is_some() { "tool_use" } else { "end_turn" };
-    let (block, empty_block, delta) = match &call {
-        Some((name, arguments)) => (
-            json!({"type": "tool_use", "id": format!("toolu_{id}"), "name": name, "input": arguments}),
-            json!({"type": "tool_use", "id": format!("toolu_{id}"), "name": name, "input": {}}),
-            json!({"type": "input_json_delta", "partial_json": arguments.to_string()}),
-        ),
-        None => (
-            json!({"type": "text", "text": text}),
-            json!({"type": "text", "text": ""}),
-            json!({"type": "text_delta", "text": text}),
-        ),
-    };
-    let mut message = json!({
-        "id": format!("msg_{id}"), "type": "message", "role": "assistant", "model": model, "content": [],
-        "stop_reason": null, "stop_sequence": null, "usage": usage,
-    });
-    if !stream {
-        message["content"] = json!([block]);
-        message["stop_reason"] = json!(stop_reason);
-        return json_response(&message);
-    }
-    event_stream(
-        [
-            json!({"type": "message_start", "message": message}),
-            json!({"type": "content_block_start", "index": 0, "content_block": empty_block}),
-            json!({"type": "content_block_delta", "index": 0, "delta": delta}),
-            json!({"type": "content_block_stop", "index": 0}),
-            json!({"type": "message_delta", "delta": {"stop_reason": stop_reason, "stop_sequence": null}, "usage": {"output_tokens": 5}}),
-            json!({"type": "message_stop"}),
-        ]
-        .iter()
-        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default())),
-    )
-}
-
-fn chat(model: &str, call: Option<(&str, Value)>, text: &str, stream: bool) -> Response {
-    let id = uuid::Uuid::now_v7().simple().to_string();
-    let usage = json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15});
-    let finish = if call.is_some() { "tool_calls" } else { "stop" };
-    let calls = call.map(|(name, arguments)| {
-        json!([{
-            "index": 0, "id": format!("call_{id}"), "type": "function",
-            "function": {"name": name, "arguments": arguments.to_string()},
-        }])
-    });
-    if !stream {
-        let message = match calls {
-            Some(calls) => json!({"role": "assistant", "content": null, "tool_calls": calls}),
-            None => json!({"role": "assistant", "content": text}),
+    fn failure(self, status: u16) -> Response {
+        let message = format!("scripted refusal {status}");
+        let kind = match status {
+            401 => "authentication_error",
+            404 => "not_found_error",
+            429 => "rate_limit_error",
+            _ => "api_error",
         };
-        return json_response(&json!({
-            "id": format!("chatcmpl-{id}"), "object": "chat.completion", "created": 1, "model": model, "usage": usage,
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-        }));
+        let body = match self {
+            Self::Anthropic => json!({"type": "error", "error": {"type": kind, "message": message}}),
+            Self::Chat | Self::Responses => json!({"error": {"type": kind, "code": kind, "message": message}}),
+            Self::Gemini => json!({"error": {"code": status, "status": kind.to_uppercase(), "message": message}}),
+        };
+        (StatusCode::from_u16(status).unwrap(), json_response(&body)).into_response()
     }
-    let chunk = |delta: Value, finish: Value| {
-        json!({
-            "id": format!("chatcmpl-{id}"), "object": "chat.completion.chunk", "created": 1, "model": model,
-            "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-        })
-    };
-    let delta = match calls {
-        Some(calls) => json!({"tool_calls": calls}),
-        None => json!({"content": text}),
-    };
-    let mut last = chunk(json!({}), json!(null));
-    last["choices"] = json!([]);
-    last["usage"] = usage;
-    event_stream(
-        [
-            chunk(json!({"role": "assistant", "content": ""}), json!(null)),
-            chunk(delta, json!(null)),
-            chunk(json!({}), json!(finish)),
-            last,
-        ]
-        .iter()
-        .map(|event| format!("data: {event}\n\n"))
-        .chain(["data: [DONE]\n\n".to_owned()]),
-    )
 }
 
+/// All the text in a piece of content.
 fn flat(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().map(flat).collect::<Vec<_>>().join("\n"),
-        Value::Object(fields) => fields.get("text").or_else(|| fields.get("content")).map(flat).unwrap_or_default(),
+        Value::Object(fields) => {
+            let text = ["text", "content", "output", "error"].into_iter().find_map(|name| fields.get(name));
+            text.map(flat).unwrap_or_default()
+        }
         _ => String::new(),
     }
+}
+
+fn new_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
 }
 
 fn json_response(value: &Value) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
-fn event_stream(events: impl Iterator<Item = String>) -> Response {
-    ([(header::CONTENT_TYPE, "text/event-stream")], events.collect::<String>()).into_response()
+/// A stream of events, with a pause before each one that says so.
+fn event_stream(events: Vec<(Duration, String)>) -> Response {
+    let events = stream::unfold(events.into_iter(), async |mut left| {
+        let (pause, event) = left.next()?;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+        Some((Ok::<_, std::convert::Infallible>(event), left))
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }

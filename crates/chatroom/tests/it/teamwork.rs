@@ -2,7 +2,7 @@
 //! from the person to the planner, to the builder, back, and to the person.
 
 use crate::obedient::{ASK, LOST, PASS, obey};
-use crate::real_agents::world_with_all;
+use crate::real_tools::world_with_all;
 use crate::scripted_model::{Act, ScriptedModel, Turn};
 use crate::world::{Process, World, eventually};
 use serde_json::{Value, json};

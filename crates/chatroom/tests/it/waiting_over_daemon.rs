@@ -123,6 +123,8 @@ fn a_daemon_that_stands_still_is_not_waited_for() {
     let _server = with_daemon(&world);
     let room = world.room("solo");
     signal(daemon_pid(&world), "STOP");
+    // A busy machine takes a moment to hold a process.
+    eventually("it is held", || (world.line("machine daemon status").done().code == 1).then_some(()));
     let waiter = wait(&world, &room, "builder");
     world.chatroom(["send", &format!("--chatroom-id={room}"), "build a house"]).ok();
     let done = waiter.done();

@@ -325,4 +325,6 @@ impl Signals {
 }
 
 #[cfg(test)]
+mod live_tests;
+#[cfg(test)]
 mod tests;

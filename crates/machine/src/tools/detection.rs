@@ -28,7 +28,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 /// How long a tool may take to tell its version.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(20);
 /// How long the login shell may take.
 const SHELL_LIMIT: Duration = Duration::from_secs(5);
 /// How many tools are run at once: some take half a second of processor time.
@@ -138,7 +138,7 @@ impl Detector {
         self
     }
 
-    /// Finds every tool and learns how it is. Takes as long as the slowest tools: bounded by 10 s a program, two at a time.
+    /// Finds every tool and learns how it is. Takes as long as the slowest tools: bounded by 20 s a program, two at a time.
     pub async fn detect(&self) -> Detection {
         let now = clock::now();
         let home = self.home.clone();

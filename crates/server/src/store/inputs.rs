@@ -173,3 +173,23 @@ fn read(row: &AnyRow) -> Result<AgentInput> {
         created_at: UnixMs(sql::int(row, "created_at")?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::live::Hub;
+    use crate::store::{Store, sql};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn an_inbox_is_read_by_its_index_however_much_was_sent_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_sqlite(&dir.path().join("db"), Arc::new(Hub::new("plan"))).await.unwrap();
+        let mut tx = store.read().await.unwrap();
+        let statement = page!("machine_id = $1 AND state = 'queued'", "ASC");
+        let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
+        let rows = sql::all(&mut tx, sql::statement(explain)).await.unwrap();
+        let steps: Vec<String> = rows.iter().map(|row| sql::text(row, "detail").unwrap()).collect();
+        assert!(steps.iter().any(|step| step.contains("agent_inputs_queued (machine_id=?)")), "{steps:#?}");
+        assert!(!steps.iter().any(|step| step.starts_with("SCAN agent_inputs")), "{steps:#?}");
+    }
+}

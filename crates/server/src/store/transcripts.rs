@@ -307,3 +307,26 @@ fn bind_page(statement: sql::Statement, agent_id: &AgentId, after: i64, before: 
 fn read(row: &AnyRow) -> Result<TranscriptEvent> {
     Ok(TranscriptEvent { seq: sql::int(row, "seq")?, at: UnixMs(sql::int(row, "at")?), entry: sql::json(row, "body")? })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::live::Hub;
+    use crate::store::{Store, sql};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_page_is_read_by_number_and_touches_no_event_outside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open_sqlite(&dir.path().join("db"), Arc::new(Hub::new("plan"))).await.unwrap();
+        for (order, statement) in [("ASC", page!("ASC")), ("DESC", page!("DESC"))] {
+            let mut tx = store.read().await.unwrap();
+            let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
+            let rows = sql::all(&mut tx, sql::statement(explain)).await.unwrap();
+            let steps: Vec<String> = rows.iter().map(|row| sql::text(row, "detail").unwrap()).collect();
+            let reads = |what: &str| steps.iter().filter(|step| step.contains(what)).count();
+            assert_eq!(reads("(agent_id=? AND seq>? AND seq<?)"), 1, "{order}: {steps:#?}");
+            assert_eq!(reads("(agent_id=? AND seq=?)"), 1, "{order}: {steps:#?}");
+            assert_eq!(reads("SCAN e") + reads("SCAN transcript_events"), 0, "{order}: {steps:#?}");
+        }
+    }
+}

@@ -72,5 +72,9 @@ async fn raw(context: &Context, logs: AgentLogs) -> Result<()> {
         _ => return Err(refused("no agent is named").hint("chatroom agent list --all").into()),
     };
     let text = crate::agent_log::tail(&context.home, &agent_id, logs.lines)?;
+    if text.is_empty() && !context.ui.is_json() {
+        let about = format!("the tool of agent {} wrote nothing of its own", one_line(&agent_id));
+        return Ok(context.ui.note(&about)?);
+    }
     Ok(context.ui.answer(&text, Clone::clone)?)
 }

@@ -27,6 +27,8 @@ pub(super) struct Child {
     pub(super) stderr: Option<PipeReader>,
     /// Since when its end is wanted, when that is so.
     pub(super) ending: Option<Instant>,
+    /// Since when its standard output is closed.
+    pub(super) silent: Option<Instant>,
     outgoing: Vec<u8>,
     /// Whether nothing follows what waits to be written.
     is_last: bool,
@@ -64,6 +66,7 @@ impl Child {
             stdout: Some(stdout),
             stderr: Some(stderr),
             ending: None,
+            silent: None,
             outgoing: wanted.stdin.unwrap_or_default().into_bytes(),
             is_last,
             lines: Lines::default(),

@@ -26,12 +26,16 @@ use std::time::{Duration, Instant};
 
 /// How long a cancelled turn may take to end before the tool's input is closed.
 const CANCEL_GRACE: Duration = Duration::from_millis(700);
+/// How long a tool that has closed its output may take to end, before its end is wanted.
+const SILENCE_GRACE: Duration = Duration::from_millis(1_000);
 /// How long the tool may take to end by itself once its end is wanted.
 const CLOSE_GRACE: Duration = Duration::from_millis(1_500);
 /// How long it may take after a signal, then.
 const TERM_GRACE: Duration = Duration::from_millis(2_500);
 /// How long killing may take before it is given up. With the others it fits into what a daemon waits for a stop.
 const KILL_LIMIT: Duration = Duration::from_millis(2_000);
+/// Bytes of lines that are written to the log together.
+const LOG_PIECE_BYTES: usize = 32 * 1024;
 /// Rounds of output that are read after the end of a run; somebody who escaped may hold the pipe and write for ever.
 const LAST_ROUNDS: usize = 512;
 
@@ -96,6 +100,7 @@ fn prepare<'a>(
         session,
         journal: Writer::new(run),
         log: OutputLog::new(run.clone(), spec.log_limit_bytes),
+        unlogged: Vec::new(),
         child: None,
         control: Control::bind(run).map_err(storage)?,
         tell_in: None,
@@ -114,6 +119,8 @@ struct Live<'a> {
     session: Session,
     journal: Writer,
     log: OutputLog,
+    /// Lines for the log, kept together: a tool that floods must not cost a write for each.
+    unlogged: Vec<u8>,
     child: Option<Child>,
     control: Control,
     /// After how long daemons have to hear something.
@@ -154,6 +161,9 @@ impl Live<'_> {
                 return Ok(());
             }
             self.end_cancelled_run();
+            if self.is_kept_running && self.silent_for().is_some_and(|silent| silent >= SILENCE_GRACE) {
+                self.close(Why::Silence);
+            }
             self.tell();
             let wait = self.wait();
             let is_knocking = self.poll(wait)?;
@@ -182,6 +192,7 @@ impl Live<'_> {
         self.drain();
         let last = self.child.as_ref().map(Child::exit);
         self.happen(In::End);
+        self.keep_log();
         self.journal.flush();
         let exit = match self.closing.take().map(|closing| closing.why) {
             Some(Why::Stop) if is_unseen || self.run.facts().stop_wanted => AgentExit::Stopped,
@@ -214,8 +225,11 @@ impl Live<'_> {
                 match out {
                     Out::Record(entry) => self.journal.record(entry, now),
                     Out::Log(line) => {
-                        self.log.write(line.as_bytes());
-                        self.log.write(b"\n");
+                        self.unlogged.extend_from_slice(line.as_bytes());
+                        self.unlogged.push(b'\n');
+                        if self.unlogged.len() > LOG_PIECE_BYTES {
+                            self.keep_log();
+                        }
                     }
                     Out::Write(line) => {
                         if self.child.as_mut().is_some_and(|child| !child.say(&line)) {
@@ -296,14 +310,28 @@ impl Live<'_> {
         let mut has_said = child.read_errors(|bytes| log.write(bytes));
         let mut lines = Vec::new();
         has_said |= child.read_lines(|line| lines.push(line));
-        let is_silent = child.stdout.is_none() && child.status.is_none();
+        if child.stdout.is_none() {
+            child.silent.get_or_insert_with(Instant::now);
+        }
         for line in lines {
             self.happen(In::Line(line));
         }
-        if is_silent && self.is_kept_running && self.closing.is_none() {
-            self.close(Why::Silence);
-        }
+        self.keep_log();
         has_said
+    }
+
+    /// Since how long the tool that still runs has had no output to write to.
+    fn silent_for(&self) -> Option<Duration> {
+        let child = self.child.as_ref().filter(|child| child.status.is_none())?;
+        child.silent.map(|since| since.elapsed())
+    }
+
+    fn keep_log(&mut self) {
+        if !self.unlogged.is_empty() {
+            self.log.write(&self.unlogged);
+            self.unlogged.clear();
+            self.unlogged.shrink_to(LOG_PIECE_BYTES);
+        }
     }
 
     fn close(&mut self, why: Why) {
@@ -362,6 +390,7 @@ impl Live<'_> {
             self.session.deadline().map(until),
             self.journal.deadline().map(until),
             closing,
+            self.silent_for().and_then(|silent| SILENCE_GRACE.checked_sub(silent)),
             ending.map(|since| TERM_GRACE.saturating_sub(since.elapsed())),
             self.tell_in,
         ]

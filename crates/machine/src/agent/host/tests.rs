@@ -25,17 +25,17 @@ fn host_process() {
     std::process::exit(code);
 }
 
-struct Run {
+pub(super) struct Run {
     _root: tempfile::TempDir,
-    agent: AgentId,
-    dir: RunDir,
-    work: PathBuf,
-    spec: Spec,
+    pub(super) agent: AgentId,
+    pub(super) dir: RunDir,
+    pub(super) work: PathBuf,
+    pub(super) spec: Spec,
 }
 
 impl Run {
     /// A run of `/bin/sh` with `script`.
-    fn new(script: &str) -> Self {
+    pub(super) fn new(script: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let work = root.path().join("work");
         fs::create_dir(&work).unwrap();
@@ -54,7 +54,7 @@ impl Run {
         Self { _root: root, agent, dir, work, spec }
     }
 
-    fn prepare(&self) {
+    pub(super) fn prepare(&self) {
         let prepared = Prepared {
             agent_id: self.agent.clone(),
             command_id: CommandId::from("c1"),
@@ -68,7 +68,7 @@ impl Run {
     }
 
     /// Starts a host and waits until it has told whether the tool was started.
-    fn host(&self) -> Child {
+    pub(super) fn host(&self) -> Child {
         let mut child = self.host_unheard();
         let mut told = Vec::new();
         child.stdout.take().unwrap().read_to_end(&mut told).unwrap();
@@ -87,23 +87,23 @@ impl Run {
             .unwrap()
     }
 
-    fn to_its_end(&self) -> Facts {
+    pub(super) fn to_its_end(&self) -> Facts {
         self.prepare();
         let status = self.host().wait().unwrap();
         assert!(status.success(), "{status}");
         self.dir.facts()
     }
 
-    fn output(&self) -> String {
+    pub(super) fn output(&self) -> String {
         fs::read_to_string(self.dir.output()).unwrap_or_default()
     }
 
-    fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         with_run_id(&self.agent).len()
     }
 }
 
-fn until(what: &str, condition: impl Fn() -> bool) {
+pub(super) fn until(what: &str, condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
@@ -111,7 +111,7 @@ fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-fn stop(host: &mut Child) -> Duration {
+pub(super) fn stop(host: &mut Child) -> Duration {
     let begun = Instant::now();
     assert_eq!(ProcessId::of(host.id()).unwrap().signal_exact(Signal::TERM).unwrap(), Signalled::Sent);
     assert!(host.wait().unwrap().success());

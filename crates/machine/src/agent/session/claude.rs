@@ -7,7 +7,9 @@ use super::stream_json::{self, Ended, Word};
 use super::tool_use::{command_of, kind_of, paths_of, short_id, title_of};
 use chatroom_protocol::agent::{AgentExit, TroubleKind};
 use chatroom_protocol::id::AgentId;
-use chatroom_protocol::transcript::{Choice, DriverKind, Model, ModelList, PermissionOption, PromptSource, TurnEnd};
+use chatroom_protocol::transcript::{
+    Choice, DriverKind, Entry, Model, ModelList, PermissionOption, PromptSource, TurnEnd,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,8 +32,18 @@ pub(super) struct Claude {
     is_prompting: bool,
     is_cancelling: bool,
     failure: Option<TroubleKind>,
+    /// Whether what the next whole message says was told in pieces.
+    told_in_pieces: Told,
     asked: BTreeMap<String, Asked>,
-    next_id: u64,
+    next_ask: u64,
+    next_interrupt: u64,
+}
+
+/// What was told in pieces already.
+#[derive(Debug, Default)]
+struct Told {
+    text: bool,
+    thought: bool,
 }
 
 /// An open permission request.
@@ -57,8 +69,10 @@ impl Claude {
             is_prompting: false,
             is_cancelling: false,
             failure: None,
+            told_in_pieces: Told::default(),
             asked: BTreeMap::new(),
-            next_id: 0,
+            next_ask: 0,
+            next_interrupt: 0,
         }
     }
 
@@ -127,8 +141,8 @@ impl Claude {
             let response = json!({"subtype": "error", "request_id": id, "error": "not supported by this client"});
             return vec![Step::Write(json!({"type": "control_response", "response": response}).to_string())];
         }
-        self.next_id += 1;
-        let request_id = format!("p{}", self.next_id);
+        self.next_ask += 1;
+        let request_id = format!("p{}", self.next_ask);
         let (name, input) = (request["tool_name"].as_str().unwrap_or("tool"), &request["input"]);
         let suggestions = request["permission_suggestions"].clone();
         let option =
@@ -155,9 +169,19 @@ impl Claude {
         })]
     }
 
+    /// Whether a whole text or thought was told in pieces before. Each block of a message comes whole when it is complete.
+    fn was_told(&mut self, step: &Step) -> bool {
+        match step {
+            Step::Entry(Entry::Text { .. }) => std::mem::take(&mut self.told_in_pieces.text),
+            Step::Entry(Entry::Thought { .. }) => std::mem::take(&mut self.told_in_pieces.thought),
+            _ => false,
+        }
+    }
+
     fn ended(&mut self, ended: Ended) -> Vec<Step> {
         let was_cancelled = std::mem::take(&mut self.is_cancelling);
         self.is_prompting = false;
+        self.told_in_pieces = Told::default();
         let failure = self.failure.take();
         if was_cancelled && ended.reason == TurnEnd::Error {
             return vec![Step::TurnEnded { reason: TurnEnd::Cancelled, message: None }];
@@ -205,7 +229,14 @@ impl Protocol for Claude {
                         steps.push(Step::TurnBegan);
                     }
                 }
-                Word::Said(said) => steps.extend(said),
+                Word::Said(said) => steps.extend(said.into_iter().filter(|step| !self.was_told(step))),
+                Word::Piece(piece) => {
+                    match &piece {
+                        Entry::Text { .. } => self.told_in_pieces.text = true,
+                        _ => self.told_in_pieces.thought = true,
+                    }
+                    steps.push(Step::Entry(piece));
+                }
                 Word::Failed(kind) => self.failure = Some(kind),
                 Word::Ended(ended) => steps.extend(self.ended(ended)),
                 Word::Other(value) => steps.extend(self.other(&value)),
@@ -227,8 +258,8 @@ impl Protocol for Claude {
 
     fn cancel(&mut self) -> Vec<Step> {
         self.is_cancelling = true;
-        self.next_id += 1;
-        let id = format!("interrupt-{}", self.next_id);
+        self.next_interrupt += 1;
+        let id = format!("interrupt-{}", self.next_interrupt);
         vec![self.control(&id, "interrupt")]
     }
 

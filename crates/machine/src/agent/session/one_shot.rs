@@ -77,7 +77,8 @@ impl OneShot {
                     run.trouble = ended.trouble.or(run.trouble);
                     run.ended = Some((ended.reason, ended.message));
                 }
-                Word::Other(_) => {}
+                // Every piece is told whole later.
+                Word::Piece(_) | Word::Other(_) => {}
             }
         }
         Some(steps)

@@ -13,6 +13,8 @@ pub(super) enum Word {
     Init { session_id: Option<String>, model: Option<String> },
     /// Something for the transcript.
     Said(Vec<Step>),
+    /// A piece of what is said whole later, for those who listen now.
+    Piece(Entry),
     /// The tool's service has failed, by the word of the tool.
     Failed(TroubleKind),
     /// A turn is over.
@@ -39,6 +41,7 @@ pub(super) fn read(line: &str) -> Option<Vec<Word>> {
         "assistant" => assistant(&value),
         "user" => vec![Word::Said(results_of(&value["message"]))],
         "result" => vec![Word::Ended(ended(&value))],
+        "stream_event" if !value["parent_tool_use_id"].is_string() => piece_of(&value["event"]),
         "rate_limit_event" if value["rate_limit_info"]["status"] == "rejected" => {
             vec![Word::Failed(TroubleKind::Quota)]
         }
@@ -77,6 +80,17 @@ fn assistant(value: &Value) -> Vec<Word> {
         }
     }
     std::iter::once(Word::Said(steps)).chain(failure.map(Word::Failed)).collect()
+}
+
+fn piece_of(event: &Value) -> Vec<Word> {
+    let delta = &event["delta"];
+    let text = |name: &str| delta[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let piece = match delta["type"].as_str().unwrap_or_default() {
+        "text_delta" => text("text").map(|text| Entry::Text { text }),
+        "thinking_delta" => text("thinking").map(|text| Entry::Thought { text }),
+        _ => None,
+    };
+    piece.map(Word::Piece).into_iter().collect()
 }
 
 fn call_of(block: &Value) -> Vec<Step> {
@@ -250,7 +264,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_let_be_and_what_is_no_json_is_none() {
-        assert!(matches!(read(r#"{"type":"stream_event","x":1}"#).unwrap()[..], [Word::Other(_)]));
+        assert!(matches!(read(r#"{"type":"keep_alive","x":1}"#).unwrap()[..], [Word::Other(_)]));
+        assert!(read(r#"{"type":"stream_event","x":1}"#).unwrap().is_empty());
         for none in ["", "hello", "[1]", "{}", "{\"type\":5}"] {
             assert_eq!(read(none), None, "{none}");
         }

@@ -1,7 +1,9 @@
 //! What is common to all tools, with a tool that does what the test says.
 
 use super::super::run_dir::OutputFormat;
+use super::protocol::Ask;
 use super::*;
+use chatroom_protocol::transcript::{Choice, Decider, ToolKind};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -440,5 +442,83 @@ proptest! {
         prop_assert_eq!(prompts, told.iter().filter(|told| matches!(told, Told::Prompt(..))).count());
         ended_inputs.sort();
         prop_assert_eq!(ended_inputs, inputs.into_iter().collect::<Vec<_>>());
+    }
+}
+
+/// Lines as tools write them, and halves of them.
+fn line() -> impl Strategy<Value = String> {
+    const LINES: [&str; 16] = [
+        r#"{"jsonrpc":"2.0","id":1,"result":{"agentCapabilities":{"loadSession":true},"authMethods":[{"id":"cursor_login"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":2,"result":{"sessionId":"s","models":{"currentModelId":"a","availableModels":[{"modelId":"a"}]}}}"#,
+        r#"{"jsonrpc":"2.0","id":3,"result":{"stopReason":"end_turn"}}"#,
+        r#"{"jsonrpc":"2.0","id":3,"error":{"code":-32000,"message":"auth","data":{"status":429}}}"#,
+        r#"{"jsonrpc":"2.0","id":9,"method":"session/request_permission","params":{"toolCall":{"toolCallId":"ünïcödé"},"options":[{"optionId":"o","kind":"allow_once"}]}}"#,
+        r#"{"jsonrpc":"2.0","method":"session/update","params":{"update":{"sessionUpdate":"tool_call_update","toolCallId":"c","title":"é","content":[{"type":"diff","path":"p","newText":"n"}],"rawInput":{"command":["sh","-c","x"]},"rawOutput":{"output":5}}}}"#,
+        r#"{"jsonrpc":"2.0","method":"session/update","params":{"update":{"sessionUpdate":"plan","entries":[{"content":"x","status":"?"}]}}}"#,
+        r#"{"type":"control_response","response":{"request_id":"initialize","response":{"models":[{"value":"m"}]}}}"#,
+        r#"{"type":"control_request","request_id":"r","request":{"subtype":"can_use_tool","tool_name":"Bash","input":{"command":"ls"}}}"#,
+        r#"{"type":"system","subtype":"init","session_id":"s","model":"m"}"#,
+        r#"{"type":"assistant","error":"rate_limit","message":{"content":[{"type":"tool_use","id":"t","name":"Edit","input":{"file_path":"p","edits":[{"new_string":"n"}]}},{"type":"text","text":"t"}]}}"#,
+        r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":[{"text":"x"}]}]}}"#,
+        r#"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 429 x","permission_denials":[1]}"#,
+        r#"{"type":"thread.started","thread_id":"th"}"#,
+        r#"{"type":"item.completed","item":{"id":"i","type":"command_execution","command":"/bin/sh -lc 'é'","aggregated_output":"x"}}"#,
+        r#"{"type":"turn.failed","error":{"message":"status 401"}}"#,
+    ];
+    let whole = (0..LINES.len()).prop_map(|index| LINES[index].to_owned());
+    let cut = (0..LINES.len(), any::<prop::sample::Index>()).prop_map(|(index, at)| {
+        let line = LINES[index];
+        line[..line.floor_char_boundary(at.index(line.len()))].to_owned()
+    });
+    // A value of another kind where a known one is looked for.
+    let odd = (0..LINES.len(), 0..5usize).prop_map(|(index, with)| {
+        LINES[index].replacen(
+            ":{",
+            [":5,\"x\":{", ":null,\"x\":{", ":[],\"x\":{", ":\"\",\"x\":{", ":true,\"x\":{"][with],
+            1,
+        )
+    });
+    prop_oneof![4 => whole, 1 => cut, 1 => odd, 1 => ".*"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_driver_stumbles_over_any_line_and_all_complete_their_transcript(
+        driver in 0..5usize,
+        lines in proptest::collection::vec((line(), 0..6u8), 0..60)
+    ) {
+        let mut spec = spec(PermissionMode::AcceptEdits);
+        let formats = [OutputFormat::Plain, OutputFormat::Codex, OutputFormat::StreamJson];
+        spec.driver = [DriverKind::Acp, DriverKind::Claude, DriverKind::OneShot][driver.min(2)];
+        spec.output = formats[driver.saturating_sub(2)];
+        spec.resume = Some("earlier".to_owned());
+        let mut session = Session::new(&spec, &"a".into(), &[], Path::new("/"), &BTreeMap::new(), "brief".to_owned());
+        let mut outs = session.handle(In::Begin, UnixMs(0));
+        for ((line, also), now) in lines.into_iter().zip(1..) {
+            outs.extend(session.handle(In::Line(line), UnixMs(now)));
+            let event = match also {
+                0 => In::Order(say(&format!("s{now}"))),
+                1 => In::Order(HostOrder::Cancel { input_id: format!("c{now}").into() }),
+                2 => In::Order(answer(&format!("a{now}"), "p1", Choice::AllowOnce)),
+                3 if outs.iter().any(|out| matches!(out, Out::Run(_))) => In::RunEnded(AgentExit::Code { code: 1 }),
+                _ => In::Tick,
+            };
+            outs.extend(session.handle(event, UnixMs(now)));
+        }
+        outs.extend(session.handle(In::End, UnixMs(100)));
+        let (mut runs, mut open) = (false, 0);
+        for out in outs {
+            match out {
+                Out::Record(Entry::Prompt { .. }) => prop_assert!(!std::mem::replace(&mut runs, true)),
+                Out::Record(Entry::TurnEnded { .. }) => runs = false,
+                Out::Record(Entry::PermissionAsked { .. }) => open += 1,
+                Out::Record(Entry::PermissionSettled { .. }) => open -= 1,
+                Out::Write(line) => prop_assert!(!line.contains('\n')),
+                _ => {}
+            }
+        }
+        prop_assert!(!runs && open == 0);
     }
 }

@@ -9,7 +9,11 @@ const MEMBERS: usize = 40;
 
 /// The entry, so short that its event fits.
 pub(super) fn to_size(mut entry: Entry) -> Entry {
+    let is_long = texts(&mut entry).iter().map(|text| text.len()).sum::<usize>() > EVENT_BYTES;
     for limit in [usize::MAX, 48 * 1024, 24 * 1024, 8 * 1024, 2 * 1024, 512, 96] {
+        if limit == usize::MAX && is_long {
+            continue;
+        }
         if limit < usize::MAX {
             texts(&mut entry).into_iter().for_each(|text| shorten(text, limit));
         }

@@ -71,7 +71,7 @@ impl Reader {
         let Some(first) = segments(&self.dir)?.pop() else { return Ok(0) };
         let bytes = fs::read(segment(&self.dir, first))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
-        let last = whole.split(|byte| *byte == b'\n').rev().find_map(|line| parse(line));
+        let last = whole.split(|byte| *byte == b'\n').rev().find_map(parse);
         Ok(last.map_or(first - 1, |event| event.seq))
     }
 

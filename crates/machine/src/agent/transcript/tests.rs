@@ -77,7 +77,7 @@ fn an_event_is_cut_to_its_size_and_says_so() {
     let (_root, run) = run();
     let mut writer = Writer::new(&run);
     // Every byte of these becomes six in JSON.
-    let nasty = "\u{1}".repeat(200_000);
+    let nasty = "\u{1}".repeat(70_000);
     let diff = Diff { path: "é".repeat(50_000), old_text: Some(nasty.clone()), new_text: nasty.clone() };
     let option = PermissionOption {
         option_id: "o".to_owned(),
@@ -92,7 +92,7 @@ fn an_event_is_cut_to_its_size_and_says_so() {
             status: Some(CallStatus::Completed),
             title: Some(nasty.clone()),
             output: Some(nasty.clone()),
-            diffs: vec![diff; 300],
+            diffs: vec![diff; 60],
         },
         UnixMs(1),
     );
@@ -103,8 +103,8 @@ fn an_event_is_cut_to_its_size_and_says_so() {
             title: nasty.clone(),
             tool_kind: ToolKind::Execute,
             command: Some(nasty.clone()),
-            paths: vec![nasty; 100],
-            options: vec![option; 100],
+            paths: vec![nasty; 60],
+            options: vec![option; 60],
         },
         UnixMs(1),
     );

@@ -25,9 +25,9 @@ const RUNNING_OUTPUT_BYTES: usize = 8 * 1024;
 pub struct Writer {
     dir: PathBuf,
     /// The number of the last event that was given one.
-    last_seq: i64,
+    given_seq: i64,
     /// The number of the last event that stands in the journal.
-    written_seq: i64,
+    last_seq: i64,
     /// Events that could not be written since the last one that could.
     lost: i64,
     kept: VecDeque<i64>,
@@ -60,8 +60,8 @@ impl Writer {
     pub(super) fn with_segments_of(run: &RunDir, segment_bytes: u64) -> Self {
         Self {
             dir: run.path().to_owned(),
+            given_seq: 0,
             last_seq: 0,
-            written_seq: 0,
             lost: 0,
             kept: VecDeque::new(),
             file: None,
@@ -117,7 +117,7 @@ impl Writer {
     /// The number of the last event that stands in the journal; zero before the first.
     #[must_use]
     pub fn last_seq(&self) -> i64 {
-        self.written_seq
+        self.last_seq
     }
 
     fn append(&mut self, mut entry: Entry, at: UnixMs) {
@@ -127,14 +127,14 @@ impl Writer {
             shorten(output, RUNNING_OUTPUT_BYTES);
         }
         if self.lost > 0 {
-            let seq = self.last_seq + 1;
+            let seq = self.given_seq + 1;
             if self.write(&TranscriptEvent { seq, at, entry: Entry::Dropped { events: self.lost } }).is_ok() {
-                self.last_seq = seq;
+                self.given_seq = seq;
                 self.lost = 0;
             }
         }
-        self.last_seq += 1;
-        let event = TranscriptEvent { seq: self.last_seq, at, entry: to_size(entry) };
+        self.given_seq += 1;
+        let event = TranscriptEvent { seq: self.given_seq, at, entry: to_size(entry) };
         if self.write(&event).is_err() {
             self.lost += 1;
         }
@@ -172,7 +172,7 @@ impl Writer {
             return Err(error);
         }
         open.bytes += bytes;
-        self.written_seq = event.seq;
+        self.last_seq = event.seq;
         Ok(())
     }
 }

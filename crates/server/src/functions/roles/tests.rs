@@ -151,8 +151,11 @@ fn ended(exit: AgentExit) -> AgentState {
     AgentState::Exited { at: UnixMs(80), exit }
 }
 
+/// What brings a fact into the way.
+type Deed = fn(&mut World);
+
 /// One deed for each fact that can stand in the way, in the order in which they count.
-fn blocks() -> Vec<(BlockedBy, fn(&mut World))> {
+fn blocks() -> Vec<(BlockedBy, Deed)> {
     fn end(world: &mut World) {
         world.set_state(ended(AgentExit::Code { code: 3 }));
     }

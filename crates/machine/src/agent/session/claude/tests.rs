@@ -3,7 +3,7 @@
 use super::super::tests::spec;
 use super::*;
 use chatroom_protocol::tool::PermissionMode;
-use chatroom_protocol::transcript::{Entry, ToolKind};
+use chatroom_protocol::transcript::ToolKind;
 
 fn claude(resume: Option<&str>) -> Claude {
     let mut spec = spec(PermissionMode::Ask);
@@ -146,4 +146,20 @@ fn what_it_does_by_itself_is_a_turn_without_a_prompt() {
     assert_eq!(tell(&mut claude, init), [Step::TurnBegan]);
     assert_eq!(claude.line("a banner"), [Step::Noise("a banner".to_owned())]);
     assert_eq!(tell(&mut claude, json!({"type": "tool_progress", "heartbeat": true})), []);
+}
+
+#[test]
+fn what_was_told_in_pieces_is_not_told_again() {
+    let mut claude = prompted();
+    let piece = |text: &str| {
+        json!({"type": "stream_event", "event": {"type": "content_block_delta",
+        "delta": {"type": "text_delta", "text": text}}})
+    };
+    let text = |text: &str| Step::Entry(Entry::Text { text: text.to_owned() });
+    assert_eq!(tell(&mut claude, piece("all ")), [text("all ")]);
+    assert_eq!(tell(&mut claude, piece("done")), [text("done")]);
+    let whole = json!({"type": "assistant", "message": {"content": [{"type": "text", "text": "all done"}]}});
+    assert_eq!(tell(&mut claude, whole.clone()), []);
+    // Without pieces before it, it is news.
+    assert_eq!(tell(&mut claude, whole), [text("all done")]);
 }
