@@ -2,7 +2,7 @@
 //! `tests/page`; here is what happens around it.
 
 use crate::obedient::{ASK, obey};
-use crate::real_agents::world_with_all;
+use crate::real_tools::world_with_all;
 use crate::scripted_model::ScriptedModel;
 use crate::world::{Process, Run, World};
 use std::fs;
