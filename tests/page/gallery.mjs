@@ -83,6 +83,12 @@ const ask = (requestId, command) => ({
 await desktop.say(planner, { kind: "prompt", source: { by: "person", inputId: "x" }, text: "Plan the release." }, ask("p1", "npm run build --workspaces"));
 await desktop.say(builder, ask("b1", `git push origin ${NAME}`));
 
+// One whose tool cannot work: nobody starts it again by itself, and its owner is told.
+const reviewer = await start("reviewer");
+const trouble = { kind: "not_signed_in", message: `nobody is signed in to opencode ${NAME}`, repair: "opencode auth login", at: Date.now() };
+await desktop.say(reviewer, { kind: "trouble", trouble });
+await desktop.end(reviewer, { how: "unusable", trouble });
+
 const isHarmless = async (page) => assert.equal(await page.evaluate(() => globalThis.hacked), undefined, "text of others was run");
 
 await withBrowser({}, async (page) => {
@@ -100,8 +106,9 @@ await withBrowser({}, async (page) => {
     await isHarmless(page);
   };
   const builderCard = page.getByRole("article", { name: "Role builder" });
-  await view("/inbox", "inbox", () => page.getByRole("region", { name: "planner asks for a permission" }).waitFor());
+  await view("/inbox", "inbox", () => page.getByRole("region", { name: "reviewer does not run" }).getByText("opencode auth login").waitFor());
   await view(`/rooms/${roomId}`, "room", () => builderCard.getByText("waits for you").waitFor());
+  await view(`/agents/${reviewer}`, "agent-failed", () => page.getByText("nobody is signed in").first().waitFor());
   await view(`/agents/${builder}`, "agent", () => page.getByText("git tag --sort").first().waitFor());
   await view("/machines", "machines", () => page.getByText("not signed in").waitFor());
   await view("/rooms", "rooms", () => page.getByRole("link", { name: /website.*waits for you/ }).first().waitFor());
@@ -144,10 +151,15 @@ await withBrowser({}, async (page) => {
   const [answered] = await server("permissions.list", { agentId: planner, includeEnded: true });
   assert.deepEqual([answered.state, answered.choice, answered.by], ["answered", "allow_once", "person"]);
 
+  // What failed is left as it is, and waits for nobody any more.
+  const failed = page.getByRole("region", { name: "reviewer does not run" });
+  await failed.getByRole("button", { name: "Leave it stopped" }).click();
+  await failed.waitFor({ state: "detached" });
+
   // The other one, in the transcript.
   await page.goto(`${url}/agents/${builder}`);
   await page.getByRole("button", { name: "Refuse", exact: true }).click();
-  await page.getByText("· refuse, by you").waitFor();
+  await page.getByText("Refused by you").waitFor();
 
   // Something is said to it, and its turn is cancelled.
   await page.getByLabel("Say something to builder").fill("Leave the workflow for later.");
@@ -193,7 +205,7 @@ await withBrowser({}, async (page) => {
   await page.goto(login.verificationUriComplete);
   await page.getByText(login.userCode).first().waitFor();
   await page.getByText("127.0.0.1").waitFor();
-  await page.getByText("<b>evil</b>").waitFor();
+  await page.getByText("<b>evil</b>‹U+202E›eman").waitFor();
   await isAccessible(page, "device login");
   await picture(page, "device");
   await page.getByRole("button", { name: "Approve" }).click();

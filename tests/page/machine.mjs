@@ -114,6 +114,12 @@ export class Machine {
     }
   }
 
+  /** An agent has ended. */
+  async end(agentId, exit) {
+    this.agents.delete(agentId);
+    await this.call("agents.reportExited", { agents: [{ agentId, fact: "exited", exit, exitedAt: Date.now() }] });
+  }
+
   /** Adds to the transcript of an agent. */
   async say(agentId, ...entries) {
     for (let at = 0; at < entries.length; at += 400) {

@@ -23,7 +23,7 @@ await withBrowser({}, async (page) => {
   await returned.getByText("done: all 42").waitFor({ timeout: 60_000 });
   await returned.getByRole("link", { name: "Open" }).click();
   await page.getByRole("link", { name: "Talk" }).click();
-  await page.getByText("allow once, by you").waitFor();
+  await page.getByText("Allowed once by you").waitFor();
   await page.locator(".t-call", { hasText: "proof.txt" }).first().click();
   await page.getByText("all 42").first().waitFor();
   await picture(page, `agent-${process.env.TOOL}`);

@@ -127,6 +127,13 @@ export const CHOICES: Record<Choice, string> = {
   reject_always: "Refuse in this session",
 };
 
+export const ANSWERED: Record<Choice, string> = {
+  allow_once: "Allowed once",
+  allow_always: "Allowed in this session",
+  reject_once: "Refused",
+  reject_always: "Refused in this session",
+};
+
 export const DECIDERS: Record<Decider, string> = {
   mode: "by its permission mode",
   rule: "by a rule",

@@ -16,7 +16,7 @@ import { Markdown } from "../ui/markdown";
 import { Menu } from "../ui/overlay";
 import { PermissionCard } from "../ui/permission";
 import { Why } from "./room-team";
-import { agentState, CHOICES, DECIDERS, isActive, KINDS, MODES, roleState, type Tone } from "../words";
+import { agentState, ANSWERED, DECIDERS, isActive, KINDS, MODES, roleState, type Tone } from "../words";
 
 export function AgentView({ agentId }: { agentId: string }) {
   const agent = useLive(api.agents.get, { agentId });
@@ -296,14 +296,14 @@ const RowView = memo(function RowView({ row, permission }: { row: Row; rev: numb
     case "asked":
       if (row.outcome === undefined && permission !== undefined) return <PermissionCard permission={permission} />;
       return (
-        <p className="t-note">
-          <Mark tone={row.outcome === undefined ? "ask" : row.outcome.how === "selected" && row.outcome.choice.startsWith("allow") ? "good" : "off"} /> It asked to {KINDS[row.ask.toolKind]}:{" "}
-          <code>{exact(shorten(row.ask.command ?? row.ask.title, 300))}</code>{" "}
+        <p className={row.outcome === undefined ? "t-note" : "t-note clip"} title={exact(row.ask.command ?? row.ask.title)}>
+          <Mark tone={row.outcome === undefined ? "ask" : row.outcome.how === "selected" && row.outcome.choice.startsWith("allow") ? "good" : "off"} />{" "}
           {row.outcome === undefined
-            ? "· waits for an answer"
+            ? "It waits for an answer"
             : row.outcome.how === "withdrawn"
-              ? "· nobody answers any more"
-              : `· ${CHOICES[row.outcome.choice].toLowerCase()}, ${DECIDERS[row.outcome.by]}`}
+              ? "Nobody answers any more"
+              : `${ANSWERED[row.outcome.choice]} ${DECIDERS[row.outcome.by]}`}
+          : <span className="note">{KINDS[row.ask.toolKind]}</span> <code>{exact(shorten((row.ask.command ?? row.ask.title).replace(/\s+/g, " "), 300))}</code>
         </p>
       );
     case "note":

@@ -11,6 +11,7 @@ import { exact, sentence, shorten } from "../text";
 import { Age, Button, Empty, Loading, Mark, Name, Problem, Repair } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { answer, answersOf, PermissionCard } from "../ui/permission";
+import { repairOf } from "./room-team";
 
 export function Inbox() {
   const { inbox, rooms, machines } = useWorld();
@@ -140,6 +141,7 @@ function Item({ item }: { item: InboxItem }) {
   const { yes, no } = deedsOf(item);
   if (item.kind === "permission") return <PermissionCard permission={item.permission} where={item.room?.name} />;
   const room = item.room;
+  const repair = item.kind === "returned" ? undefined : repairOf(item.status.blocked);
   return (
     <section aria-label={titleOf(item)}>
       <p className="item-head">
@@ -167,7 +169,7 @@ function Item({ item }: { item: InboxItem }) {
       ) : (
         <p className="item-text">
           {exact(sentence(item.status.blocked?.message ?? ""))}
-          {item.kind === "needs_you" && item.status.blocked?.by === "trouble" && item.status.blocked.repair && <Repair text={item.status.blocked.repair} />}
+          {repair !== undefined && <Repair text={repair} />}
         </p>
       )}
       <div className="answers">

@@ -14,14 +14,19 @@ import { isActive, MODES, roleState } from "../words";
 
 /** What the card says by its state and mends by its buttons needs no word more. */
 const PLAIN = new Set<Blocked["by"]>(["passing", "permission", "not_configured", "not_started"]);
-const HAS_BUTTON = new Set<Blocked["by"]>(["ended", "restarting", "needs_you"]);
+
+/** What mends it, when that is more than a button of the page does. */
+export function repairOf(blocked: Blocked | undefined): string | undefined {
+  return blocked?.repair?.startsWith("chatroom agent ") ? undefined : blocked?.repair;
+}
 
 export function Why({ blocked }: { blocked: Blocked | undefined }) {
   if (blocked === undefined || PLAIN.has(blocked.by)) return null;
+  const repair = repairOf(blocked);
   return (
     <p className="why">
       {exact(sentence(blocked.message))} <Age at={blocked.since} />
-      {blocked.repair && !HAS_BUTTON.has(blocked.by) && <Repair text={blocked.repair} />}
+      {repair !== undefined && <Repair text={repair} />}
     </p>
   );
 }

@@ -249,10 +249,15 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
     (status, Html(html)).into_response()
 }
 
+/// Text of others as text: what would be markup is not, and what hides or turns the direction of writing around is shown.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                escaped.push_str(&format!("‹U+{:04X}›", u32::from(character)));
+            }
+            control if control.is_control() => escaped.push_str(&format!("‹U+{:04X}›", u32::from(control))),
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -262,4 +267,16 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn what_a_machine_calls_itself_is_shown_and_does_nothing() {
+        assert_eq!(escape("<b>\"lap'top\" & co"), "&lt;b&gt;&quot;lap&#39;top&quot; &amp; co");
+        assert_eq!(escape("user\u{202e}exe.\u{1b}[2J\n"), "user‹U+202E›exe.‹U+001B›[2J‹U+000A›");
+        assert_eq!(escape("Größe 大 א"), "Größe 大 א");
+    }
 }
