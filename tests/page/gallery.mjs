@@ -200,6 +200,16 @@ await withBrowser({}, async (page) => {
   await page.getByRole("region", { name: "What is answered for you" }).getByRole("button", { name: "Remove" }).click();
   await page.getByText("cargo test …").waitFor({ state: "detached" });
 
+  // Another login than those that were there at the first look waits in the inbox, and is ended from there.
+  await call(url, token, "auth.createToken", { name: "a stranger", expiresInMs: 3_600_000, scope: "full" });
+  await page.goto(`${url}/inbox`);
+  const stranger = page.getByRole("region", { name: "A new login can act as you" });
+  await stranger.getByText("a stranger").waitFor();
+  await stranger.getByRole("button", { name: "Revoke it" }).click();
+  await stranger.waitFor({ state: "detached" });
+  const names = (await server("auth.listCredentials", {})).map((credential) => credential.name);
+  assert.ok(!names.includes("a stranger"), names.join(", "));
+
   // A machine's login: what one must know to decide, and the decision.
   const login = await call(url, "", "auth.startDeviceLogin", { machineName: NAME });
   await page.goto(login.verificationUriComplete);

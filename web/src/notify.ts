@@ -23,6 +23,8 @@ export function titleOf(item: InboxItem): string {
       return `${item.permission.role} asks: ${KINDS[item.permission.toolKind]}`;
     case "returned":
       return `${item.message.senderRole} has answered`;
+    case "sign_in":
+      return "A new login can act as you";
     case "needs_you":
       return `${item.status.role} needs you`;
     case "failed":
@@ -36,6 +38,8 @@ export function bodyOf(item: InboxItem): string {
       return shorten(exact(item.permission.command ?? item.permission.title), 160);
     case "returned":
       return shorten(exact(item.message.content), 160);
+    case "sign_in":
+      return exact(item.credential.name);
     default:
       return shorten(exact(item.status.blocked?.message ?? ""), 160);
   }

@@ -1,14 +1,16 @@
 // What every view needs to know: machines, rooms, the roles of each room, and what waits for the person.
 
 import { createContext, type ReactNode, useContext, useMemo } from "react";
-import { api, type Chatroom, type Machine, type Message, type Permission, type RoleStatus } from "./api";
+import { api, type Chatroom, type Credential, type Machine, type Message, type Permission, type RoleStatus } from "./api";
 import { type Live, type Refused, useLive, useLiveEach } from "./live";
+import { useNewSignIns } from "./sign-ins";
 
 export type InboxItem = { key: string; at: number; room: Chatroom | undefined } & (
   | { kind: "permission"; permission: Permission }
   | { kind: "returned"; message: Message }
   | { kind: "needs_you"; status: RoleStatus }
   | { kind: "failed"; status: RoleStatus }
+  | { kind: "sign_in"; credential: Credential; user: string }
 );
 
 export type World = {
@@ -44,10 +46,22 @@ export function WorldProvider({ children }: { children: ReactNode }) {
   const ids = useMemo(() => (rooms.value ?? []).slice(0, FOLLOWED).map((room) => room.chatroomId), [rooms.value]);
   const roles = useLiveEach(api.agents.listRoles, ids, (chatroomId) => ({ chatroomId }));
   const recent = useLiveEach(api.messages.list, ids, (chatroomId) => ({ chatroomId, limit: RECENT }));
+  const credentials = useLive(api.auth.listCredentials, {});
+  const user = who.value?.kind === "user" ? who.value.userId : "";
+  const signIns = useNewSignIns(user, credentials.value);
   const world = useMemo((): World => {
     const unread = new Map<string, Message[]>();
     for (const [id, messages] of recent) unread.set(id, (messages.value ?? []).filter(isUnread));
     const waiting = (permissions.value ?? []).filter((permission) => permission.state === "pending");
+    const inbox: InboxItem[] = signIns.map((credential) => ({
+      kind: "sign_in",
+      key: `sign-in ${credential.credentialId}`,
+      at: credential.createdAt,
+      room: undefined,
+      credential,
+      user,
+    }));
+    inbox.push(...inboxOf(rooms.value ?? [], roles, unread, waiting));
     const error = machines.error ?? rooms.error;
     return {
       userName: who.value?.kind === "user" ? who.value.userName : "",
@@ -56,10 +70,10 @@ export function WorldProvider({ children }: { children: ReactNode }) {
       roles,
       unread,
       permissions: waiting,
-      inbox: inboxOf(rooms.value ?? [], roles, unread, waiting),
+      inbox: inbox.sort((a, b) => a.at - b.at),
       ...(error ? { error } : {}),
     };
-  }, [who, machines, rooms, roles, recent, permissions]);
+  }, [who, machines, rooms, roles, recent, permissions, signIns, user]);
   return <Context.Provider value={world}>{children}</Context.Provider>;
 }
 
@@ -85,7 +99,7 @@ function inboxOf(rooms: Chatroom[], roles: World["roles"], unread: World["unread
       items.push({ kind: "returned", key: `message ${message.messageId}`, at: message.createdAt, room, message });
     }
   }
-  return items.sort((a, b) => a.at - b.at);
+  return items;
 }
 
 export function useRoom(chatroomId: string): Chatroom | undefined {

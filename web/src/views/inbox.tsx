@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "../data/api";
 import { call, newKey, useAct } from "../data/live";
+import { knowSignIn } from "../data/sign-ins";
 import { type InboxItem, useWorld } from "../data/world";
 import { isTaken } from "../keys";
 import { titleOf } from "../notify";
@@ -101,7 +102,9 @@ export function Inbox() {
 }
 
 const placeOf = (item: InboxItem): string =>
-  item.kind === "permission"
+  item.kind === "sign_in"
+    ? "/settings"
+    : item.kind === "permission"
     ? to("agents", item.permission.agentId)
     : item.kind === "needs_you" && item.status.agent
       ? to("agents", item.status.agent.agentId)
@@ -122,6 +125,11 @@ function deedsOf(item: InboxItem): { yes?: Deed; no?: Deed } {
       const run = () => call(api.messages.markSeen, { chatroomId: item.message.chatroomId, upTo: item.message.sequence });
       return { yes: { label: "Seen", run }, no: { label: "Seen", run } };
     }
+    case "sign_in":
+      return {
+        yes: { label: "I know it", run: async () => knowSignIn(item.user, item.credential) },
+        no: { label: "Revoke it", run: () => call(api.auth.revokeCredential, { credentialId: item.credential.credentialId }) },
+      };
     case "failed":
     case "needs_you": {
       const machineId = item.status.agent?.machineId ?? item.status.desired?.machineId;
@@ -140,6 +148,7 @@ function Item({ item }: { item: InboxItem }) {
   const act = useAct();
   const { yes, no } = deedsOf(item);
   if (item.kind === "permission") return <PermissionCard permission={item.permission} where={item.room?.name} />;
+  if (item.kind === "sign_in") return <SignIn item={item} />;
   const room = item.room;
   const repair = item.kind === "returned" ? undefined : repairOf(item.status.blocked);
   return (
@@ -185,6 +194,42 @@ function Item({ item }: { item: InboxItem }) {
           <Button act={act} onClick={() => void act.run(no.run)}>
             {no.label}
           </Button>
+        )}
+      </div>
+      <Problem error={act.error} />
+    </section>
+  );
+}
+
+const LOGINS: Record<string, string> = { browser: "a browser", cli: "a command line", script: "a token for scripts" };
+
+function SignIn({ item }: { item: Extract<InboxItem, { kind: "sign_in" }> }) {
+  const act = useAct();
+  const { yes, no } = deedsOf(item);
+  const { credential } = item;
+  return (
+    <section aria-label={titleOf(item)}>
+      <p className="item-head">
+        <Mark tone="ask" />
+        <span>
+          <b>A new login</b> can act as you: {LOGINS[credential.kind] ?? exact(credential.kind)}
+          {credential.name !== credential.kind && (
+            <>
+              , <Name>{credential.name}</Name>
+            </>
+          )}
+          {credential.scope === "read" && ", reading only"}
+        </span>
+        <Age at={item.at} suffix=" ago" />
+      </p>
+      <div className="answers">
+        {[yes, no].map(
+          (deed, index) =>
+            deed && (
+              <Button key={deed.label} look={index === 0 ? "main" : "plain"} act={act} onClick={() => void act.run(deed.run)}>
+                {deed.label}
+              </Button>
+            ),
         )}
       </div>
       <Problem error={act.error} />
