@@ -6,13 +6,13 @@ import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { client } from "./client";
 import { type Refused, refusal } from "./live";
 
-export type FeedSource<T> = {
+export type FeedSource<T, A> = {
   query: FunctionReference<"query">;
   args: Record<string, unknown>;
-  items: (answer: never) => T[];
+  items: (answer: A) => T[];
   seq: (item: T) => number;
   /** The number of the oldest item that exists, when the answer tells. */
-  first?: (answer: never) => number;
+  first?: (answer: A) => number;
   /** Whether items change after they were written; then full pages stay subscribed to. */
   changes: boolean;
 };
@@ -29,7 +29,7 @@ export type FeedState<T> = {
 const NEWEST = 100;
 const PAGE = 200;
 
-class Feed<T> {
+class Feed<T, A> {
   private bySeq = new Map<number, T>();
   private ends = new Set<() => void>();
   private listeners = new Set<() => void>();
@@ -37,7 +37,7 @@ class Feed<T> {
   private life = 0;
   state: FeedState<T> = { items: [], isLoading: true, hasEarlier: false, isLoadingEarlier: false };
 
-  constructor(private source: FeedSource<T>) {}
+  constructor(private source: FeedSource<T, A>) {}
 
   subscribe = (listener: () => void) => {
     this.listeners.add(listener);
@@ -72,7 +72,7 @@ class Feed<T> {
   private async ask(page: Record<string, unknown>, then: (items: T[]) => void): Promise<void> {
     const life = this.life;
     try {
-      const answer = (await client.query(this.source.query as never, { ...this.source.args, ...page } as never)) as never;
+      const answer = (await client.query(this.source.query as never, { ...this.source.args, ...page } as never)) as A;
       if (life !== this.life) return;
       const items = this.source.items(answer);
       items.forEach((item) => this.bySeq.set(this.source.seq(item), item));
@@ -102,7 +102,7 @@ class Feed<T> {
     const watch = client.watchQuery(this.source.query as never, { ...this.source.args, ...page } as never);
     const read = (): void => {
       try {
-        const answer = watch.localQueryResult() as never | undefined;
+        const answer = watch.localQueryResult() as A | undefined;
         if (answer === undefined) return;
         const items = this.source.items(answer);
         items.forEach((item) => this.bySeq.set(this.source.seq(item), item));
@@ -139,7 +139,7 @@ class Feed<T> {
 }
 
 /** Follows a list; another key is another list. */
-export function useFeed<T>(key: string, source: () => FeedSource<T>): FeedState<T> & { loadEarlier: () => void } {
+export function useFeed<T, A>(key: string, source: () => FeedSource<T, A>): FeedState<T> & { loadEarlier: () => void } {
   const feed = useMemo(() => new Feed(source()), [key]);
   useEffect(() => {
     feed.start();

@@ -33,7 +33,7 @@ export function PermissionCard({ permission, where }: { permission: Permission; 
   const answers = answersOf(permission);
   const remember = (allow: boolean, matches: { match: "command"; command: string } | { match: "kind"; toolKind: Permission["toolKind"] }) =>
     void act.run(() =>
-      call(api.permissions.addRule, { chatroomId: permission.chatroomId, role: permission.role, allow, ...matches } as never),
+      call(api.permissions.addRule, { chatroomId: permission.chatroomId, role: permission.role, allow, ...matches }),
     );
   return (
     <section className="permission" aria-label={`${permission.role} asks for a permission`}>

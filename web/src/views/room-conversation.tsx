@@ -15,10 +15,10 @@ import { ArtifactLink } from "./room-work";
 
 type Sending = { key: string; role: string; text: string; error?: Refused };
 
-const source = (chatroomId: string) => (): FeedSource<Message> => ({
+const source = (chatroomId: string) => (): FeedSource<Message, Message[]> => ({
   query: api.messages.list,
   args: { chatroomId },
-  items: (answer: Message[]) => answer,
+  items: (answer) => answer,
   seq: (message) => message.sequence,
   changes: true,
 });
@@ -27,7 +27,7 @@ const source = (chatroomId: string) => (): FeedSource<Message> => ({
 const NEAR_PX = 80;
 
 export function Conversation({ room }: { room: Chatroom }) {
-  const feed = useFeed(room.chatroomId, source(room.chatroomId) as never) as ReturnType<typeof useFeed<Message>>;
+  const feed = useFeed(room.chatroomId, source(room.chatroomId));
   const contexts = useLive(api.contexts.list, { chatroomId: room.chatroomId });
   const { unread } = useWorld();
   const [sending, setSending] = useState<Sending[]>([]);

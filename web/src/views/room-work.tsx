@@ -84,7 +84,7 @@ export function Backlog({ room }: { room: Chatroom }) {
                 ...(item.state === "open"
                   ? room.team.roles.map((role) => ({
                       label: `Give it to ${exact(role.name)}`,
-                      onSelect: () => void act.run(() => call(api.backlog.start, { chatroomId: room.chatroomId, itemId: item.itemId, targetRole: role.name } as never)),
+                      onSelect: () => void act.run(() => call(api.backlog.start, { chatroomId: room.chatroomId, itemId: item.itemId, targetRole: role.name })),
                     }))
                   : []),
                 { label: "It is done", onSelect: () => void act.run(() => call(api.backlog.complete, { chatroomId: room.chatroomId, itemId: item.itemId })) },
