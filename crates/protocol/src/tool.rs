@@ -43,7 +43,7 @@ pub struct ToolReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<DriverKind>,
     /// Whether it can ask its owner for permissions: what the mode `ask` needs.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asks: bool,
     /// How it is.
     #[serde(flatten)]

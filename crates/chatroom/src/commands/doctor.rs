@@ -8,12 +8,13 @@ use crate::machines::default;
 use crate::retry;
 use crate::ui::{one_line, table};
 use anyhow::Result;
+use chatroom_machine::agent::process::memory_of_parent;
 use chatroom_machine::config::Config;
 use chatroom_machine::identity::{self, Fingerprint};
 use chatroom_machine::tools::Detector;
 use chatroom_machine::{Client, LinkEvent};
 use chatroom_protocol::api::{Empty, auth, chatrooms, machines, messages};
-use chatroom_protocol::command::{Command, CommandRequest, CommandStatus, RoleSlot, StartAgent};
+use chatroom_protocol::command::{Command, CommandRequest, CommandResult, CommandStatus, RoleSlot, StartAgent};
 use chatroom_protocol::id::ChatroomId;
 use chatroom_protocol::machine::{ConnectionState, Machine};
 use chatroom_protocol::room::USER_ROLE;
@@ -53,11 +54,15 @@ struct Report {
     checks: Vec<Check>,
     #[serde(skip_serializing_if = "Option::is_none")]
     round_trip: Option<Vec<Step>>,
+    /// Of the process that keeps the agent, in bytes (PSS); absent where the system does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_memory: Option<u64>,
 }
 
 /// Runs `doctor`.
 pub(crate) async fn run(context: &Context, args: Doctor) -> Result<()> {
-    let mut report = Report { checks: vec![directory(context), machine_file(context)], round_trip: None };
+    let mut report =
+        Report { checks: vec![directory(context), machine_file(context)], round_trip: None, host_memory: None };
     let client = login(context, &mut report.checks).await;
     if let Some(client) = &client {
         report.checks.push(connection(context, client).await);
@@ -70,13 +75,18 @@ pub(crate) async fn run(context: &Context, args: Doctor) -> Result<()> {
     if args.e2e
         && let (true, Some(client)) = (is_well, &client)
     {
-        let steps = round_trip(context, client).await?;
+        let StepClock { steps, host_memory, .. } = round_trip(context, client).await?;
         if !context.ui.is_json() {
             let rows: Vec<_> =
                 steps.iter().map(|step| [step.what.to_owned(), format!("{} ms", step.took_ms)]).collect();
             context.ui.say(table(["STEP", "TOOK"], &rows).trim_end())?;
+            if let Some(bytes) = host_memory {
+                let megabytes = bytes as f64 / 1e6;
+                context.ui.say(&format!("\nThe process that kept the agent took {megabytes:.1} MB of memory."))?;
+            }
         }
         report.round_trip = Some(steps);
+        report.host_memory = host_memory;
     }
     if context.ui.is_json() {
         context.ui.document(&report)?;
@@ -207,7 +217,7 @@ async fn tools(context: &Context) -> Check {
 }
 
 /// A room of its own, the `echo` agent, a message and its answer; leaves nothing running.
-async fn round_trip(context: &Context, client: &Client) -> Result<Vec<Step>> {
+async fn round_trip(context: &Context, client: &Client) -> Result<StepClock> {
     let machine = machine(context, client).await?;
     let mut clock = StepClock::start();
     let args = chatrooms::CreateArgs { name: "doctor".to_owned(), team: "solo".to_owned() };
@@ -220,7 +230,7 @@ async fn round_trip(context: &Context, client: &Client) -> Result<Vec<Step>> {
     clock.lap("archive the room");
     done?;
     stopped?;
-    Ok(clock.steps)
+    Ok(clock)
 }
 
 async fn exchange(
@@ -256,6 +266,11 @@ async fn exchange(
         settled(agent.as_ref(), STEP)?;
     }
     clock.lap("wait until it is ready");
+    if let CommandStatus::Completed { result: CommandResult::Started { pid, .. }, .. } = &started.status {
+        // Only where the agent runs on this machine; elsewhere the pid means nothing here.
+        let here = crate::machines::known_here(context)?.is_some_and(|id| id == machine.machine_id);
+        clock.host_memory = here.then(|| memory_of_parent(*pid)).flatten();
+    }
     let mut live = link.subscribe::<messages::List>(&messages::ListArgs {
         chatroom_id: room.clone(),
         after: None,
@@ -305,11 +320,13 @@ async fn command(client: &Client, machine: &Machine, request: CommandRequest) ->
 struct StepClock {
     last: Instant,
     steps: Vec<Step>,
+    /// Of the agent's host.
+    host_memory: Option<u64>,
 }
 
 impl StepClock {
     fn start() -> Self {
-        Self { last: Instant::now(), steps: Vec::new() }
+        Self { last: Instant::now(), steps: Vec::new(), host_memory: None }
     }
 
     fn lap(&mut self, what: &'static str) {

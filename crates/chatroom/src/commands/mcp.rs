@@ -95,6 +95,11 @@ enum Wait {
 }
 
 impl Slot {
+    /// Whether this is an agent that the daemon started: it brings the tasks.
+    fn is_live(&self) -> bool {
+        !self.is_of_person
+    }
+
     /// Waits for a task, at most so long or until the call is cancelled. A task that came too late for the caller is given
     /// back.
     async fn wait(&self, limit: Duration, cancelled: &CancellationToken) -> Result<Wait> {
@@ -236,7 +241,7 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
         info.server_info = Implementation::new("chatroom", chatroom_machine::VERSION);
-        info.instructions = Some(tools::INSTRUCTIONS.replace("ROLE", &self.slot.role));
+        info.instructions = Some(tools::instructions(&self.slot));
         info
     }
 
@@ -245,7 +250,7 @@ impl ServerHandler for Server {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(tools::list()))
+        Ok(ListToolsResult::with_all_items(tools::list(self.slot.is_live())))
     }
 
     async fn call_tool(

@@ -7,11 +7,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-/// Stands in for an agent tool: it writes its agent's id into a file, by one append, and ends soon after.
+/// Stands in for an agent tool: it writes its agent's id into a file, by one append, and says soon after that nobody is signed
+/// in, so that it is not started again by itself.
 const STUB: &str = r#"
 if [ "$1" = --version ]; then echo 1.18.33; exit; fi
 echo "$CHATROOM_AGENT_ID" >> "$HOME/starts.log"
 sleep 0.2
+read -r line
+id=${line#*'"id":'}; id=${id%%[!0-9]*}
+printf '{"jsonrpc":"2.0","id":%s,"error":{"code":-32000,"message":"Authentication required"}}\n' "$id"
+sleep 5
 "#;
 
 struct Crashes {
@@ -104,18 +109,22 @@ impl Crashes {
             agents.push(agent);
         }
         assert_eq!(without_start.len(), never_started, "{without_start:#?}");
-        assert_eq!(starts, BTreeMap::new(), "agents were started that no command asked for");
+        // An agent that was lost is started again by the server itself, once.
+        assert!(starts.len() <= never_started, "agents were started that nobody asked for: {starts:?}");
+        assert!(starts.values().all(|count| *count == 1), "{starts:?}");
         eventually("every agent has ended, by the server's word", || {
             agents
                 .iter()
                 .all(|agent| self.api.ok("agents.get", &json!({"agentId": agent}))["state"] == "exited")
                 .then_some(())
         });
-        let carriers = self.world.processes().into_iter().filter(|pid| {
-            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.windows(16).any(|part| part == b"CHATROOM_RUN_ID=")
+        eventually("no process of an agent is left", || {
+            let carriers = self.world.processes().into_iter().filter(|pid| {
+                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                environment.windows(16).any(|part| part == b"CHATROOM_RUN_ID=")
+            });
+            (carriers.count() == 0).then_some(())
         });
-        assert_eq!(carriers.collect::<Vec<_>>(), Vec::<u32>::new());
     }
 }
 

@@ -27,6 +27,7 @@ mod teamwork;
 mod tidy;
 mod tour;
 mod transcripts;
+mod troubles;
 mod up;
 mod waiting;
 mod waiting_over_daemon;

@@ -28,10 +28,12 @@ fn obey_or_lost(turns: &[Turn]) -> Option<Act> {
         _ => None,
     })?;
     // What a tool tells its model besides is no turn of the conversation.
-    let turns: Vec<&Turn> = turns
-        .iter()
-        .filter(|turn| !matches!(turn, Turn::User(text) if text.starts_with("<system-reminder>")))
-        .collect();
+    let is_aside = |turn: &&Turn| match turn {
+        Turn::System(_) => true,
+        Turn::User(text) => text.starts_with("<system-reminder>"),
+        Turn::Model(_) | Turn::Output(_) => false,
+    };
+    let turns: Vec<&Turn> = turns.iter().filter(|turn| !is_aside(turn)).collect();
     match turns.last()? {
         Turn::Output(last) => go_on(&turns, last),
         Turn::User(said) => listen(prompt, &turns, said),

@@ -203,7 +203,9 @@ fn asks_for_nothing(tool: &str) {
     slot.send(&format!("{ASK}pwd > proof.txt; printf 'all '; expr 20 + 22"));
     assert_eq!(world.answer(&slot.room), "done: all 42", "{:#?}", model.acts());
     let asked = slot.api.ok("permissions.list", &json!({"chatroomId": slot.room, "includeEnded": true}));
-    assert_eq!(asked, json!([]));
+    // What the tool asks all the same is answered by the mode.
+    let asked = asked.as_array().unwrap();
+    assert!(asked.iter().all(|request| request["by"] == "mode" && request["choice"] == "allow_once"), "{asked:#?}");
 }
 
 #[test]

@@ -81,6 +81,11 @@ impl ScriptedModel {
         Self { address, acts, _stop: stop }
     }
 
+    /// Starts one that refuses every request with this HTTP status.
+    pub(crate) fn refusing(status: u16) -> Self {
+        Self::start(move |_| Act::Fail(status))
+    }
+
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -162,3 +162,52 @@ fn real_claude_code_takes_a_task_and_hands_it_back_over_mcp() {
     assert_eq!(done.code, 0, "{done:?}");
     assert!(model.acts().iter().all(|act| !matches!(act, Act::Run(_))), "{:#?}", model.acts());
 }
+
+/// Hands each task that is said to it back by a tool of our MCP server.
+fn obey_over_mcp_in_a_session(prefix: &'static str) -> impl Fn(&[Turn]) -> Act + Send + Sync {
+    move |turns| {
+        if let Some(Turn::Output(last)) = turns.iter().rfind(|turn| matches!(turn, Turn::Output(_))) {
+            return Act::Say(format!("The tool said: {last}"));
+        }
+        let task = turns.iter().find_map(|turn| match turn {
+            Turn::User(text) if text.contains("# Task for `") => Some(text),
+            _ => None,
+        });
+        let field = |name: &str| task?.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        let (Some(id), Some(delivery)) = (field("Task id: "), field("Delivery: ")) else {
+            return Act::Say(LOST.to_owned());
+        };
+        let delivery: i64 = delivery.parse().unwrap_or_default();
+        let args = json!({"task_id": id, "delivery": delivery, "next_role": "user", "message": "over MCP"});
+        Act::Call(format!("{prefix}handoff"), args)
+    }
+}
+
+/// An agent that a daemon starts is given our MCP server, and needs no permission for it.
+fn hands_back_over_mcp(tool: &str, prefix: &'static str) {
+    let model = ScriptedModel::start(obey_over_mcp_in_a_session(prefix));
+    let world = world_with_all(&[tool], &model);
+    let up = world.up();
+    let room = world.room("solo");
+    world.line(&format!("agent start --chatroom-id={room} --role=builder --tool={tool}")).ok();
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "say hello"]).ok();
+    assert_eq!(world.answer(&room), "over MCP", "{:#?}", model.acts());
+    eventually("the turn is over", || {
+        let acts = model.acts();
+        let Some(Act::Say(said)) = acts.last() else { return None };
+        assert!(said.contains("end your turn"), "{said}");
+        Some(())
+    });
+    world.line(&format!("agent stop --chatroom-id={room} --role=builder")).ok();
+    assert_eq!(world.processes(), [up.process.pid()]);
+}
+
+#[test]
+fn real_claude_code_that_a_daemon_started_hands_back_over_mcp() {
+    hands_back_over_mcp("claude", "mcp__chatroom__");
+}
+
+#[test]
+fn real_opencode_that_a_daemon_started_hands_back_over_mcp() {
+    hands_back_over_mcp("opencode", "chatroom_");
+}

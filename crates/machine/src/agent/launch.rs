@@ -3,7 +3,7 @@
 //! A prompt or a token is never an argument: arguments are visible to everybody on the machine.
 
 use super::run_dir::{SessionSpec, Stdin};
-use crate::tools::registry::{AgentSpec, ModelChoice, Quirk, ToolSpec};
+use crate::tools::registry::{AgentSpec, ModeSpec, ModelChoice, Quirk, ToolSpec};
 use chatroom_protocol::command::{CommandFailure, FailureCode, StartOrder};
 use chatroom_protocol::tool::PermissionMode;
 use chatroom_protocol::transcript::DriverKind;
@@ -52,7 +52,7 @@ pub fn launch(tool: &ToolSpec, request: &Request<'_>) -> Result<Launch, CommandF
     let order = request.order;
     let adapter = tool.adapter.as_ref().zip(request.adapter);
     let way = tool.way(adapter.is_some()).ok_or_else(|| cannot_start(&tool.name))?;
-    let (mode_args, mode_set) = permissions(tool, way, order.permission_mode)?;
+    let mode = mode(tool, way, order.permission_mode)?;
     let model = model(order)?;
 
     let mut args = way.args.clone();
@@ -67,8 +67,10 @@ pub fn launch(tool: &ToolSpec, request: &Request<'_>) -> Result<Launch, CommandF
         }
         _ => {}
     }
-    args.extend(mode_args);
-    env.extend(mode_set);
+    if let Some(mode) = mode {
+        args.extend(mode.args.iter().cloned());
+        env.extend(mode.set.iter().cloned());
+    }
     if order.resume.is_none() {
         let session = session_id(order);
         args.extend(way.new_session_args.iter().map(|arg| arg.replace("{session}", &session)));
@@ -89,6 +91,7 @@ pub fn launch(tool: &ToolSpec, request: &Request<'_>) -> Result<Launch, CommandF
         resume_args: way.resume_args.clone(),
         resume: order.resume.clone().filter(|_| can_resume),
         model: order.model.clone().filter(|_| way.model == ModelChoice::Protocol && model.is_some()),
+        lists_all_models: way.model == ModelChoice::Protocol,
         permission_mode: order.permission_mode,
         cli: request.cli.to_owned(),
         chatroom_id: order.chatroom_id.clone(),
@@ -108,11 +111,7 @@ pub fn cannot_start(tool: &str) -> CommandFailure {
 }
 
 /// What the permission mode adds. A tool that cannot ask is started only in the modes that its words name.
-fn permissions(
-    tool: &ToolSpec,
-    way: &AgentSpec,
-    mode: PermissionMode,
-) -> Result<(Vec<String>, Vec<(String, String)>), CommandFailure> {
+fn mode<'a>(tool: &ToolSpec, way: &'a AgentSpec, mode: PermissionMode) -> Result<Option<&'a ModeSpec>, CommandFailure> {
     let found = way.modes.iter().find(|spec| spec.mode == mode);
     if !way.asks && (mode == PermissionMode::Ask || (found.is_none() && !way.modes.is_empty())) {
         let fitting = [PermissionMode::AcceptEdits, PermissionMode::Full]
@@ -125,7 +124,7 @@ fn permissions(
         )
         .hint(format!("choose the permission mode {} for this role", fitting.join(" or "))));
     }
-    Ok(found.map(|spec| (spec.args.clone(), spec.set.clone())).unwrap_or_default())
+    Ok(found)
 }
 
 /// The model, if one was chosen.

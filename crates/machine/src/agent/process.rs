@@ -123,6 +123,13 @@ pub fn boot_id() -> io::Result<String> {
     os::boot_id()
 }
 
+/// The memory that the parent of a process has for itself, with its share of what it has in common with others (PSS), in bytes.
+/// None where the system does not tell.
+#[must_use]
+pub fn memory_of_parent(pid: u32) -> Option<u64> {
+    os::memory(os::stat(pid)?.parent)
+}
+
 /// Makes this process the one that orphans below it are given to. Does nothing where the system knows no such thing.
 ///
 /// # Errors
@@ -198,6 +205,17 @@ mod tests {
 
     fn sleeper() -> std::process::Child {
         Command::new("sleep").arg("60").env(RUN_ID_VARIABLE, "run-of-a-test").stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_memory_of_a_parent_is_told_in_bytes() {
+        let mut child = sleeper();
+        let bytes = memory_of_parent(child.id()).unwrap();
+        assert!((100_000..10_000_000_000).contains(&bytes), "{bytes}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(memory_of_parent(child.id()), None);
     }
 
     #[test]

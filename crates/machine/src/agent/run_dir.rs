@@ -61,6 +61,8 @@ pub struct SessionSpec {
     pub resume: Option<String>,
     /// The model to choose over the protocol; none when the arguments choose it or the default is meant.
     pub model: Option<String>,
+    /// Whether the tool takes no other models than those that it lists over the protocol.
+    pub lists_all_models: bool,
     /// What the agent may do without asking.
     pub permission_mode: PermissionMode,
     /// Absolute path of our own program, which the agent may always use.

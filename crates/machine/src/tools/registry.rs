@@ -347,6 +347,7 @@ fn claude() -> ToolSpec {
                 "--input-format=stream-json",
                 "--output-format=stream-json",
                 "--verbose",
+                "--include-partial-messages",
                 "--permission-prompt-tool=stdio",
             ])
         }),

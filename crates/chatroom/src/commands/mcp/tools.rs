@@ -14,22 +14,43 @@ use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What an agent is told about this server. `ROLE` is its role.
-pub(super) const INSTRUCTIONS: &str = "\
+/// What an agent that waits for its tasks is told about this server. `ROLE` is its role.
+const INSTRUCTIONS: &str = "\
 You hold the role `ROLE` in a chatroom, where people and other agents give you tasks. Call wait_for_task. When it gives you a \
 task, do what its text asks, then call handoff once (or task_complete, when nobody needs to hear of it) with the task id and \
 delivery that came with it, and then wait_for_task again. When it says that there is no task yet, call it again.";
+
+/// What an agent is told whose tasks are said into its session.
+const LIVE_INSTRUCTIONS: &str = "\
+You hold the role `ROLE` in a chatroom, where people and other agents give you tasks. They are said to you in this session. Do what \
+the text of a task asks, then call handoff once (or task_complete, when nobody needs to hear of it) with the task id and delivery \
+that came with it, and end your turn.";
+
+/// What is told about this server to the agent of a slot.
+pub(super) fn instructions(slot: &Slot) -> String {
+    let text = if slot.is_live() { LIVE_INSTRUCTIONS } else { INSTRUCTIONS };
+    text.replace("ROLE", &slot.role)
+}
+
+/// What comes after a task.
+fn then(slot: &Slot) -> &'static str {
+    if slot.is_live() { "now end your turn" } else { "now call wait_for_task" }
+}
 
 /// What stands below a task: its text names shell commands.
 const TOOLS_NOT_COMMANDS: &str = "\
 The tools task_started, report_progress, handoff, task_complete and wait_for_task do the same as these commands: call them \
 instead, with the task id and delivery from above.";
+
+/// The tool that waits.
+const WAIT: &str = "wait_for_task";
 
 /// How long a wait takes when nobody said: less than clients allow a call.
 const WAIT_SECONDS: u64 = 50;
@@ -133,22 +154,29 @@ struct GetArtifact {
 
 type Call<'a> = Pin<Box<dyn Future<Output = Result<String>> + Send + 'a>>;
 
-/// Every tool with its words and the schema of its arguments.
-pub(super) fn list() -> Vec<Tool> {
+/// Every tool with its words and the schema of its arguments. Where tasks are said into the session, there is none that
+/// waits.
+pub(super) fn list(is_live: bool) -> Vec<Tool> {
+    let wait = tool::<WaitForTask>(
+        WAIT,
+        "Wait for a task of your role. When it says that there is no task yet, call it again.",
+    );
+    let wait = if is_live { None } else { Some(wait) };
+    wait.into_iter().chain(work(is_live)).collect()
+}
+
+fn work(is_live: bool) -> Vec<Tool> {
+    let then = if is_live { "then end your turn" } else { "then wait_for_task" };
     vec![
-        tool::<WaitForTask>(
-            "wait_for_task",
-            "Wait for a task of your role. When it says that there is no task yet, call it again.",
-        ),
         tool::<HeldTask>("task_started", "Say that you began to work on your task."),
         tool::<ReportProgress>("report_progress", "Tell the person how the work on your task goes; it goes on."),
         tool::<Handoff>(
             "handoff",
-            "End your task and hand its work to another role, or to `user`. Call it once; then wait_for_task.",
+            format!("End your task and hand its work to another role, or to `user`. Call it once; {then}."),
         ),
         tool::<HeldTask>(
             "task_complete",
-            "End your task without handing it on, when nobody needs to hear of it. Then wait_for_task.",
+            format!("End your task without handing it on, when nobody needs to hear of it; {then}."),
         ),
         tool::<ReadContext>(
             "read_context",
@@ -167,7 +195,12 @@ pub(super) fn list() -> Vec<Tool> {
 /// Calls a tool; none when there is none of this name.
 pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a CancellationToken) -> Option<Call<'a>> {
     Some(match name {
-        "wait_for_task" => Box::pin(async move {
+        WAIT => Box::pin(async move {
+            if slot.is_live() {
+                return Err(refused("your tasks are said to you in your session; there is nothing to wait for")
+                    .hint("end your turn; the next task comes by itself")
+                    .into());
+            }
             let args: WaitForTask = read(args)?;
             let limit = Duration::from_secs(args.timeout_seconds.unwrap_or(WAIT_SECONDS).clamp(1, 600));
             Ok(match slot.wait(limit, cancelled).await? {
@@ -205,11 +238,11 @@ pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a C
                 artifacts: attached(&args.artifacts)?,
             };
             let handed = idempotent::<tasks::Handoff>(&slot.client, &args).await?;
-            Ok(format!("{}; now call wait_for_task", sent(&handed)))
+            Ok(format!("{}; {}", sent(&handed), then(slot)))
         }),
         "task_complete" => Box::pin(async move {
             let written = idempotent::<tasks::Complete>(&slot.client, &slot.held(read(args)?)).await?;
-            Ok(format!("{}; now call wait_for_task", standing(&written.task)))
+            Ok(format!("{}; {}", standing(&written.task), then(slot)))
         }),
         "read_context" => Box::pin(async move {
             let args: ReadContext = read(args)?;
@@ -269,7 +302,7 @@ impl Slot {
     }
 }
 
-fn tool<A: JsonSchema>(name: &'static str, description: &'static str) -> Tool {
+fn tool<A: JsonSchema>(name: &'static str, description: impl Into<Cow<'static, str>>) -> Tool {
     let schema = match schema_for!(A).to_value() {
         Value::Object(schema) => schema,
         // A schema of a struct is an object.
@@ -294,7 +327,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_a_name_words_and_a_closed_form_of_arguments() {
-        for tool in list() {
+        for tool in [list(false), list(true)].concat() {
             assert!(tool.description.as_ref().is_some_and(|text| text.ends_with('.')), "{}", tool.name);
             let schema = serde_json::Value::Object((*tool.input_schema).clone());
             assert_eq!(

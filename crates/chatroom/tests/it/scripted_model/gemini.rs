@@ -24,12 +24,18 @@ pub(super) fn conversation(request: &Value) -> Vec<Turn> {
             turns.push(Turn::Model(command.map(str::to_owned)));
         } else {
             turns.extend(parts.map(|part| match part.get("functionResponse") {
-                Some(response) => Turn::Output(flat(&response["response"])),
+                Some(response) => Turn::Output(printed(flat(&response["response"]))),
                 None => Turn::User(flat(part)),
             }));
         }
     }
     turns
+}
+
+/// What the command printed, without the lines that Gemini CLI puts around it.
+fn printed(output: String) -> String {
+    let Some((_, printed)) = output.split_once("\nOutput: ") else { return output };
+    printed.split("\nProcess Group PGID").next().unwrap_or(printed).to_owned()
 }
 
 pub(super) fn answer(streams: bool, spoken: Spoken) -> Response {

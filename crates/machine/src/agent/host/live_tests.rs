@@ -56,6 +56,7 @@ fn session(driver: DriverKind) -> SessionSpec {
         resume_args: Vec::new(),
         resume: None,
         model: None,
+        lists_all_models: true,
         permission_mode: PermissionMode::Ask,
         cli: "/opt/chatroom".into(),
         chatroom_id: "room".into(),

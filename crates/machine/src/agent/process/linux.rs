@@ -52,6 +52,13 @@ pub(super) fn signal_if(pid: u32, start_time: u64, signal: Signal) -> io::Result
     }
 }
 
+pub(super) fn memory(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
 pub(super) fn watch(pid: u32) -> io::Result<OwnedFd> {
     Ok(open(pid)?)
 }

@@ -41,6 +41,7 @@ pub(super) struct Acp {
     mcp_servers: Value,
     resume: Option<String>,
     model: Option<String>,
+    lists_all_models: bool,
     next_id: i64,
     waits: BTreeMap<i64, Wait>,
     session_id: String,
@@ -85,6 +86,7 @@ impl Acp {
             mcp_servers: if spec.mcp { json!([ours]) } else { json!([]) },
             resume: spec.resume.clone(),
             model: spec.model.clone(),
+            lists_all_models: spec.lists_all_models,
             next_id: 0,
             waits: BTreeMap::new(),
             session_id: String::new(),
@@ -189,7 +191,7 @@ impl Acp {
 
     /// Chooses the model that is wanted, of those that came with the session.
     fn choose_model(&mut self, session: &Value) -> Vec<Step> {
-        let offered = Offered::read(session);
+        let offered = Offered::read(session, self.lists_all_models);
         self.models = offered.as_ref().map(|offered| offered.list.clone());
         let Some(wanted) = self.model.clone() else { return vec![self.ready()] };
         let Some(offered) = offered else { return vec![self.unknown_model(": the tool lets nobody choose a model")] };
@@ -379,8 +381,12 @@ struct Offered {
 }
 
 impl Offered {
-    fn read(session: &Value) -> Option<Self> {
-        Self::from_models(&session["models"]).or_else(|| Self::from_options(&session["configOptions"]))
+    fn read(session: &Value, is_complete: bool) -> Option<Self> {
+        let offered = Self::from_models(&session["models"]).or_else(|| Self::from_options(&session["configOptions"]));
+        offered.map(|mut offered| {
+            offered.list.is_complete = is_complete;
+            offered
+        })
     }
 
     fn from_models(models: &Value) -> Option<Self> {

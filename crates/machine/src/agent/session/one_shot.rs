@@ -21,6 +21,8 @@ pub(super) struct OneShot {
     session_id: Option<String>,
     model: Option<String>,
     run: Option<This>,
+    /// Runs so far.
+    runs: u64,
     calls: codex::Calls,
 }
 
@@ -44,6 +46,7 @@ impl OneShot {
             session_id: spec.resume.clone(),
             model: spec.model.clone(),
             run: None,
+            runs: 0,
             calls: codex::Calls::default(),
         }
     }
@@ -134,6 +137,8 @@ impl Protocol for OneShot {
 
     fn prompt(&mut self, text: &str, _source: &PromptSource) -> Vec<Step> {
         self.run = Some(This::default());
+        self.runs += 1;
+        self.calls = codex::Calls::of_run(self.runs);
         let mut args = self.args.clone();
         if let Some(session) = &self.session_id {
             args.extend(self.resume_args.iter().map(|arg| arg.replace("{session}", session)));
@@ -157,7 +162,6 @@ impl Protocol for OneShot {
 
     fn run_ended(&mut self, exit: &AgentExit) -> Vec<Step> {
         let Some(run) = self.run.take() else { return Vec::new() };
-        self.calls = codex::Calls::default();
         let mut steps = Vec::new();
         if let Some(session) = run.session_id.filter(|session| self.session_id.as_ref() != Some(session)) {
             let was_known = self.session_id.replace(session).is_some();

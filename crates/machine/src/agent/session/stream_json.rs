@@ -56,9 +56,14 @@ fn system(value: Value) -> Vec<Word> {
         "compact_boundary" => vec![Word::Said(vec![Step::Entry(Entry::Compacted)])],
         "api_retry" => {
             let error = text("error").unwrap_or_else(|| "an error".to_owned());
-            let status = value["error_status"].as_i64().map(|status| format!(" (status {status})"));
-            let message = format!("its service answered with {error}{}", status.unwrap_or_default());
-            vec![Word::Said(vec![Step::Entry(Entry::Retrying { message, attempt: value["attempt"].as_i64() })])]
+            let status = value["error_status"].as_i64();
+            let told = status.map(|status| format!(" (status {status})")).unwrap_or_default();
+            let message = format!("its service answered with {error}{told}");
+            // It tries again for minutes what only a person can mend.
+            let trouble = status.and_then(trouble_of_status).filter(|kind| *kind != TroubleKind::ServiceFailed);
+            let trouble = trouble.map(|kind| Step::Trouble { kind, message: message.clone() });
+            let retrying = Step::Entry(Entry::Retrying { message, attempt: value["attempt"].as_i64() });
+            vec![Word::Said([retrying].into_iter().chain(trouble).collect())]
         }
         _ => vec![Word::Other(value)],
     }

@@ -60,6 +60,7 @@ pub(super) fn spec(mode: PermissionMode) -> SessionSpec {
         resume_args: Vec::new(),
         resume: None,
         model: None,
+        lists_all_models: true,
         permission_mode: mode,
         cli: "/opt/chatroom".into(),
         chatroom_id: "room".into(),

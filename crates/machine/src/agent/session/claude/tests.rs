@@ -113,6 +113,9 @@ fn a_turn_ends_as_its_result_says() {
         json!({"type": "system", "subtype": "api_retry", "attempt": 2, "error_status": 529, "error": "overloaded"});
     let steps = tell(&mut claude, retry);
     assert!(matches!(&steps[0], Step::Entry(Entry::Retrying { attempt: Some(2), message }) if message.contains("529")));
+    assert_eq!(steps.len(), 1, "a service that is busy is no trouble yet");
+    let refused = json!({"type": "system", "subtype": "api_retry", "attempt": 1, "error_status": 401, "error": "x"});
+    assert!(matches!(&tell(&mut claude, refused)[1], Step::Trouble { kind: TroubleKind::NotSignedIn, .. }));
     let compacted = json!({"type": "system", "subtype": "compact_boundary"});
     assert_eq!(tell(&mut claude, compacted), [Step::Entry(Entry::Compacted)]);
     let good = json!({"type": "result", "subtype": "success", "is_error": false, "result": "done"});

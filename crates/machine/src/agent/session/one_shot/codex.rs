@@ -15,13 +15,19 @@ pub(super) enum Word {
     Failed(String, TroubleKind),
 }
 
-/// The calls that were told.
+/// The calls of one run that were told.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
+    /// The number of the run: the tool counts its calls anew in each.
+    run: u64,
     told: BTreeSet<String>,
 }
 
 impl Calls {
+    pub(super) fn of_run(run: u64) -> Self {
+        Self { run, told: BTreeSet::new() }
+    }
+
     /// Reads a line; none when it is no JSON object with a type.
     pub(super) fn read(&mut self, line: &str) -> Option<Vec<Word>> {
         let value: Value = serde_json::from_str(line).ok()?;
@@ -61,8 +67,8 @@ impl Calls {
                 said(Some(Entry::Plan { steps: steps.collect() }))
             }
             "command_execution" => {
-                let command = text("command").unwrap_or_default();
-                let call = (short_title(&command), ToolKind::Execute, Some(script_of(&command)), Vec::new());
+                let script = script_of(&text("command").unwrap_or_default());
+                let call = (short_title(&script), ToolKind::Execute, Some(script), Vec::new());
                 self.call(item, is_over, call, text("aggregated_output"))
             }
             "file_change" => {
@@ -93,7 +99,8 @@ impl Calls {
         (title, tool_kind, command, paths): (String, ToolKind, Option<String>, Vec<String>),
         output: Option<String>,
     ) -> Vec<Word> {
-        let Some(call_id) = item["id"].as_str().map(short_id) else { return Vec::new() };
+        let Some(call_id) = item["id"].as_str() else { return Vec::new() };
+        let call_id = short_id(&format!("{}.{call_id}", self.run));
         let mut words = Vec::new();
         if self.told.insert(call_id.clone()) {
             words.push(Word::Said(Entry::ToolCall { call_id: call_id.clone(), title, tool_kind, command, paths }));

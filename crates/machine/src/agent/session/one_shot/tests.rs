@@ -36,8 +36,9 @@ fn a_codex_run_is_told_and_its_thread_taken_up_by_the_next() {
     let command = json!({"id": "item_1", "type": "command_execution", "command": "/bin/bash -lc 'ls; pwd'",
         "aggregated_output": "", "status": "in_progress"});
     let steps = tell(&mut tool, json!({"type": "item.started", "item": command}));
-    let Step::Entry(Entry::ToolCall { command: Some(script), .. }) = &steps[0] else { panic!("{steps:?}") };
-    assert_eq!(script, "ls; pwd");
+    let Step::Entry(Entry::ToolCall { call_id, command: Some(script), .. }) = &steps[0] else { panic!("{steps:?}") };
+    // Each run of the tool counts from the beginning.
+    assert_eq!((call_id.as_str(), script.as_str()), ("1.item_1", "ls; pwd"));
     let done =
         json!({"id": "item_1", "type": "command_execution", "aggregated_output": "/work\n", "status": "completed"});
     let steps = tell(&mut tool, json!({"type": "item.completed", "item": done}));
