@@ -101,7 +101,8 @@ await withBrowser({}, async (page) => {
   await card.waitFor();
 
   // The keys that lead elsewhere.
-  await page.getByRole("heading", { name: "Team" }).click();
+  await composer.focus();
+  await page.keyboard.press("Escape");
   await page.keyboard.press("g");
   await page.keyboard.press("m");
   await page.waitForURL(`${url}/machines`);

@@ -174,6 +174,7 @@ function Talk({ agent }: { agent: Agent }) {
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event: KeyboardEvent<HTMLTextAreaElement>) => {
             if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
+            if (event.key === "Escape") event.currentTarget.blur();
           }}
         />
         <Button look="main" type="submit" act={act} disabled={text.trim() === ""}>

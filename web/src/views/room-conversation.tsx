@@ -37,10 +37,6 @@ export function Conversation({ room }: { room: Chatroom }) {
   const waiting = unread.get(room.chatroomId) ?? [];
   const lastSequence = feed.items.at(-1)?.sequence ?? 0;
 
-  // The line "new" stays where it was when the room was opened.
-  const newFrom = useRef<number | null>(null);
-  if (newFrom.current === null && waiting[0] !== undefined) newFrom.current = waiting[0].sequence;
-
   const height = useRef(0);
   const firstSequence = feed.items[0]?.sequence;
   const before = useRef(firstSequence);
@@ -69,6 +65,17 @@ export function Conversation({ room }: { room: Chatroom }) {
       document.removeEventListener("visibilitychange", look);
     };
   }, []);
+  // The line "new" stands where one left off: when the room was opened, or when the page was left.
+  const newFrom = useRef<number | null>(null);
+  const isShown = useRef(false);
+  if (newFrom.current === null && waiting[0] !== undefined && (!isInFront || !isShown.current)) newFrom.current = waiting[0].sequence;
+  useEffect(() => {
+    if (!feed.isLoading) isShown.current = true;
+  }, [feed.isLoading]);
+  useEffect(() => {
+    if (!isInFront) newFrom.current = null;
+  }, [isInFront]);
+
   const isUnseen = waiting.length > 0;
   useEffect(() => {
     if (!isInFront || !isUnseen || hasMore || lastSequence === 0) return;
@@ -340,6 +347,8 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event) => {
             if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) submit(event);
+            // Out of the text, where the keys of the page work again.
+            if (event.key === "Escape") event.currentTarget.blur();
           }}
         />
         <Button look="main" type="submit" disabled={text.trim() === ""} title="Enter sends, Shift Enter makes a new line">
