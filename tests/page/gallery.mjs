@@ -245,8 +245,8 @@ await withBrowser({}, async (page) => {
   const log = page.getByRole("log");
   while (await page.getByRole("button", { name: /^Earlier/ }).isVisible()) {
     await log.evaluate((element) => (element.scrollTop = 0));
-    await page.getByRole("button", { name: /^(Earlier|Reading)/ }).click();
-    await page.waitForTimeout(30);
+    await page.getByRole("button", { name: /^Earlier/ }).click();
+    await page.getByRole("button", { name: "Reading…" }).waitFor({ state: "detached" });
   }
   const rows = await page.locator(".row-virtual").count();
   assert.ok(rows < 120, `${rows} rows in the document`);

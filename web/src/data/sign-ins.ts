@@ -6,9 +6,11 @@ import type { Credential } from "./api";
 const KEY = "chatroom.known-sign-ins";
 const listeners = new Set<() => void>();
 
+type Marked = Pick<Credential, "kind" | "name"> & { credentialId?: string };
+
 /** A login that replaces one of the same name is no news; browsers have no names. */
-export const markOf = (credential: Credential): string =>
-  credential.kind === "browser" ? `browser ${credential.credentialId}` : `${credential.kind} ${credential.name}`;
+export const markOf = (credential: Marked): string =>
+  credential.kind === "browser" ? `browser ${credential.credentialId ?? ""}` : `${credential.kind} ${credential.name}`;
 
 const canAct = (credential: Credential): boolean => ["browser", "cli", "script"].includes(credential.kind);
 
@@ -30,7 +32,7 @@ function marksOf(text: string | null): string[] {
   }
 }
 
-export function knowSignIn(user: string, credential: Credential): void {
+export function knowSignIn(user: string, credential: Marked): void {
   write(user, [...marksOf(read(user)), markOf(credential)]);
 }
 

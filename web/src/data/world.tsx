@@ -14,6 +14,8 @@ export type InboxItem = { key: string; at: number; room: Chatroom | undefined } 
 );
 
 export type World = {
+  /** Empty while it is asked for. */
+  userId: string;
   userName: string;
   /** None while they are asked for. */
   machines: Machine[] | undefined;
@@ -64,6 +66,7 @@ export function WorldProvider({ children }: { children: ReactNode }) {
     inbox.push(...inboxOf(rooms.value ?? [], roles, unread, waiting));
     const error = machines.error ?? rooms.error;
     return {
+      userId: user,
       userName: who.value?.kind === "user" ? who.value.userName : "",
       machines: machines.value,
       rooms: rooms.value,

@@ -218,6 +218,21 @@ const TOOL_WORDS = {
 function Tools({ machine }: { machine: Machine }) {
   const order = { ok: 0, not_signed_in: 1, broken: 2, missing: 3 };
   const tools = [...machine.availableTools].sort((a, b) => order[a.status] - order[b.status]);
+  const [here, missing] = [tools.filter((tool) => tool.status !== "missing"), tools.filter((tool) => tool.status === "missing")];
+  return (
+    <>
+      <ToolList tools={here} />
+      {missing.length > 0 && (
+        <details className="evidence">
+          <summary>{missing.length} that chatroom knows are not installed</summary>
+          <ToolList tools={missing} />
+        </details>
+      )}
+    </>
+  );
+}
+
+function ToolList({ tools }: { tools: Machine["availableTools"] }) {
   return (
     <ul className="tools">
       {tools.map((tool) => {

@@ -164,7 +164,7 @@ function ChangeTeam({ room, onDone }: { room: Chatroom; onDone: () => void }) {
         </select>
       </Field>
       {gone.length > 0 && (
-        <Field label={`Open tasks of ${gone.map((role) => exact(role.name)).join(", ")}, whose agents are stopped`}>
+        <Field label={`Open tasks of ${gone.map((role) => exact(role.name)).join(", ")}`} note="Agents of these roles have to be stopped first.">
           <select value={fate} onChange={(event) => setFate(event.target.value === "cancel" ? "cancel" : "move")}>
             <option value="move">go to {chosen ? exact(chosen.entryRole) : "the entry role"}</option>
             <option value="cancel">are cancelled</option>

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { api, type Credential, type SignInLink, type TokenCreated } from "../data/api";
 import { callOverHttp } from "../data/client";
 import { call, useAct, useLive, useLiveEach } from "../data/live";
+import { knowSignIn } from "../data/sign-ins";
 import { useWorld } from "../data/world";
 import { canNotify, setNotifications, wantsNotifications } from "../notify";
 import { clockTime, exact, exactTime } from "../text";
@@ -147,6 +148,7 @@ function Credentials() {
 }
 
 function NewSecrets() {
+  const { userId } = useWorld();
   const [link, setLink] = useState<SignInLink | null>(null);
   const [token, setToken] = useState<TokenCreated | null>(null);
   const [name, setName] = useState("");
@@ -176,6 +178,8 @@ function NewSecrets() {
           onSubmit={(event) => {
             event.preventDefault();
             void make.run(async () => {
+              // What one makes here oneself is no news.
+              knowSignIn(userId, { kind: "script", name: name.trim() });
               setToken(await callOverHttp<TokenCreated>("auth.createToken", { name: name.trim(), scope, expiresInMs: Number(days) * 86_400_000 }));
               setName("");
             });

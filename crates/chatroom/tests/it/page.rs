@@ -88,6 +88,13 @@ fn a_person_comes_from_a_link_to_a_finished_task_and_another_one_sees_nothing_of
 }
 
 #[test]
+fn rooms_machines_and_logins_are_kept_from_the_page() {
+    let world = World::new();
+    let up = world.up();
+    play(script(&world, "daily.mjs", &up.url, &up.sign_in_link), nothing);
+}
+
+#[test]
 fn every_view_shows_what_tools_say_and_hostile_text_stays_text() {
     let world = World::new();
     let up = world.up();
