@@ -33,7 +33,7 @@ while IFS= read -r line; do
           echo begun > begun
           while :; do sleep 300; done ;;
         crashing) exit 7 ;;
-        flood) yes 'words without end' | head -c 1000000000 ;;
+        flood) yes "$(printf 'words without end %.0s' $(seq 60))" | head -c 1000000000; echo ;;
       esac
       say '{"jsonrpc":"2.0","id":'$id',"result":{"stopReason":"end_turn"}}' ;;
   esac
