@@ -10,6 +10,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 up:
 	@scripts/build-tools
 	@scripts/api-viewer
+	@scripts/web
 	$(CARGO) build --release --locked --package chatroom
 	@exec $(TARGET_DIR)/release/chatroom up $(UP_FLAGS)
 
@@ -17,6 +18,7 @@ test:
 	@scripts/build-tools
 	@scripts/test-tools
 	@scripts/api-viewer
+	@scripts/web
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) deny --locked check bans licenses sources
@@ -24,6 +26,7 @@ test:
 	$(CARGO) test --workspace --doc --locked
 	@scripts/agent-clis
 	@scripts/official-clients
+	@scripts/page-tests
 	# Apart, because its tests' dependencies switch on features of serde_json that the program is not built with.
 	$(CARGO) nextest run --package chatroom-protocol --locked
 	@scripts/with-postgres $(CARGO) nextest run --workspace --exclude chatroom-protocol --locked

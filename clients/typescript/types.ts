@@ -1304,7 +1304,7 @@ export type ToolRef = {
 /** What detection found out about one tool, by running it. */
 export type ToolReport = {
   /** Whether it can ask its owner for permissions: what the mode `ask` needs. */
-  asks: boolean;
+  asks?: boolean;
   /** How it is spoken to when it is started as an agent; absent when this machine can only detect it. */
   driver?: DriverKind;
   /** Which tool. */

@@ -1,7 +1,7 @@
 //! The chatroom server: function registry, HTTP, live channel, identity and store.
 //!
 //! `http` and `sync` take calls in, `registry` finds the function, `functions` holds the rules, `store` holds the SQL, `live`
-//! tells watchers. It never spawns a process.
+//! tells watchers, `ui` holds the page. It never spawns a process.
 
 pub mod app;
 pub mod caller;
@@ -19,5 +19,6 @@ pub mod secret;
 pub mod server;
 pub mod store;
 pub mod sync;
+mod ui;
 
 pub use server::{Server, ServerOptions};

@@ -16,6 +16,7 @@ mod live;
 mod mcp;
 mod models;
 mod obedient;
+mod page;
 mod proxy;
 mod real_agents;
 mod real_tools;

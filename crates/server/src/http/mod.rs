@@ -1,4 +1,4 @@
-//! HTTP: the function API, the live channel's upgrade, sign-in and approval pages. One flat list of routes.
+//! HTTP: the function API, the live channel's upgrade, the page, sign-in and approval. One flat list of routes.
 
 mod api;
 mod call;
@@ -44,6 +44,16 @@ pub struct Address(pub Option<IpAddr>);
 pub fn router(web: Web) -> Router {
     let routes = Router::new()
         .route("/", get(pages::home))
+        .route("/start", get(pages::home))
+        .route("/inbox", get(pages::home))
+        .route("/rooms", get(pages::home))
+        .route("/rooms/{id}", get(pages::home))
+        .route("/agents/{id}", get(pages::home))
+        .route("/machines", get(pages::home))
+        .route("/machines/{id}", get(pages::home))
+        .route("/settings", get(pages::home))
+        .route("/assets/{name}", get(pages::asset))
+        .route("/icon.svg", get(pages::icon))
         .route("/style.css", get(pages::style))
         .route("/link/{token}", get(pages::link).post(pages::redeem_link))
         .route("/device", get(pages::device))

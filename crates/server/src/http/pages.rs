@@ -1,4 +1,5 @@
-//! Server-rendered pages without script: sign in by a one-time link, approve a device login, sign out.
+//! The page's document and files, and server-rendered pages without script: sign in by a one-time link, approve a device login,
+//! sign out.
 
 use super::{Address, Web};
 use crate::caller::Caller;
@@ -7,6 +8,7 @@ use crate::fail::Fail;
 use crate::functions::auth;
 use crate::registry::Request;
 use crate::store::retried;
+use crate::ui;
 use axum::Extension;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -34,15 +36,20 @@ pub(super) async fn style() -> Response {
         .into_response()
 }
 
+/// The page, which finds out by itself who is signed in. Without it, what can be done instead.
 pub(super) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response {
+    if let Some(document) = ui::document() {
+        return document;
+    }
     match signed_in(&web, &headers).await {
         Ok(Some((_, name))) => page(
             StatusCode::OK,
             "Signed in",
             &format!(
                 "<p>You are signed in as <b>{}</b>.</p>
-                 <p>This server is driven from the command line for now: <code>chatroom machine list</code>,
-                 <code>chatroom room list</code>, <code>chatroom agent list</code>.</p>
+                 <p>This program was built without its page: <code>make up</code> builds it with one, and needs Node.js with npm.
+                 Everything works from the command line: <code>chatroom machine list</code>, <code>chatroom room list</code>,
+                 <code>chatroom agent list</code>.</p>
                  <p><a href=\"/device\">Approve a machine's login</a></p>
                  <form method=\"post\" action=\"/sign-out\"><button>Sign out</button></form>",
                 escape(&name)
@@ -51,6 +58,14 @@ pub(super) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response
         Ok(None) => not_signed_in(),
         Err(refusal) => refused(&refusal),
     }
+}
+
+pub(super) async fn asset(Path(name): Path<String>) -> Response {
+    ui::asset(&format!("assets/{name}")).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+pub(super) async fn icon() -> Response {
+    ui::asset("icon.svg").unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 
 /// A look at the link uses nothing up: only the button does, so that a preview of the link does not.
@@ -229,15 +244,20 @@ fn page(status: StatusCode, title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title} · chatroom</title>
-         <link rel=\"stylesheet\" href=\"/style.css\"></head><body><main><h1>{title}</h1>{body}</main></body></html>"
+         <link rel=\"icon\" href=\"/icon.svg\" type=\"image/svg+xml\"><link rel=\"stylesheet\" href=\"/style.css\"></head><body><main><h1>{title}</h1>{body}</main></body></html>"
     );
     (status, Html(html)).into_response()
 }
 
+/// Text of others as text: what would be markup is not, and what hides or turns the direction of writing around is shown.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                escaped.push_str(&format!("‹U+{:04X}›", u32::from(character)));
+            }
+            control if control.is_control() => escaped.push_str(&format!("‹U+{:04X}›", u32::from(control))),
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
@@ -247,4 +267,16 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn what_a_machine_calls_itself_is_shown_and_does_nothing() {
+        assert_eq!(escape("<b>\"lap'top\" & co"), "&lt;b&gt;&quot;lap&#39;top&quot; &amp; co");
+        assert_eq!(escape("user\u{202e}exe.\u{1b}[2J\n"), "user‹U+202E›exe.‹U+001B›[2J‹U+000A›");
+        assert_eq!(escape("Größe 大 א"), "Größe 大 א");
+    }
 }

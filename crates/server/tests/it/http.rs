@@ -81,6 +81,24 @@ async fn every_answer_forbids_scripts_frames_and_sniffing() {
     }
     server.stop().await;
 }
+/// With the page and without it: its addresses are known, and nothing else is.
+#[tokio::test]
+async fn every_address_of_the_page_answers_as_the_first_one_does() {
+    let server = TestServer::start().await;
+    let first = server.get("/").send().await.unwrap();
+    let policy = first.headers()["content-security-policy"].clone();
+    let status = first.status();
+    assert!(!policy.to_str().unwrap().contains("unsafe"), "{policy:?}");
+    for path in ["/start", "/inbox", "/rooms", "/rooms/x", "/agents/x", "/machines", "/machines/x", "/settings"] {
+        let response = server.get(path).send().await.unwrap();
+        assert_eq!((response.status(), &response.headers()["content-security-policy"]), (status, &policy), "{path}");
+    }
+    for path in ["/rooms/x/y", "/assets/index.html", "/assets/..%2findex.html", "/index.html", "/stamp", "/nowhere"] {
+        assert_eq!(server.get(path).send().await.unwrap().status(), 404, "{path}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn an_idempotency_key_makes_one_call_of_two_and_refuses_other_arguments() {
     let server = TestServer::start().await;

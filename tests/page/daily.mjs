@@ -1,0 +1,66 @@
+// What one does on other days: a room of two, its backlog, archiving; a machine that is looked at, renamed; links and tokens.
+
+import assert from "node:assert/strict";
+import { isAccessible, picture, signIn, url, withBrowser, work } from "./browser.mjs";
+
+await withBrowser({}, async (page) => {
+  await signIn(page);
+  await page.goto(url + "/rooms");
+  await page.getByRole("button", { name: "New room" }).click();
+  await page.getByLabel("Name").fill("a duo");
+  await page.getByLabel("Team").selectOption("duo");
+  await picture(page, "new-room");
+  await page.getByRole("button", { name: "Make room" }).click();
+  await page.waitForURL(/rooms\/.+/);
+  await page.getByRole("button", { name: "Set up" }).first().waitFor();
+  await picture(page, "empty-room");
+  await isAccessible(page, "empty room");
+  await page.getByText("Backlog").click();
+  await page.getByLabel("New item of the backlog").fill("look at this some day");
+  await page.keyboard.press("Enter");
+  await page.getByText("look at this some day").waitFor();
+  await page.getByRole("button", { name: "Set up" }).first().click();
+  await page.getByLabel("Directory").fill(work);
+  await page.getByRole("button", { name: "Save and start" }).click();
+  await page.getByText("idle").first().waitFor();
+  await page.getByLabel("Message to planner").fill("```js\nconst a = 1;\n```\n\n> quoted\n\n1. one\n   - nested\n2. two\n\n# Heading\n\nSee https://example.org/x?y=1, and [this](https://example.org).");
+  await page.keyboard.press("Enter");
+  await page.getByRole("log").getByText("echo:").waitFor();
+  await picture(page, "markdown");
+  await page.getByRole("button", { name: "More about this room" }).click();
+  await page.getByRole("menuitem", { name: "Archive…" }).click();
+  await picture(page, "archive");
+  await isAccessible(page, "archive");
+  await page.getByRole("button", { name: "Archive" }).click();
+  await page.waitForURL(url + "/rooms");
+  await page.getByRole("heading", { name: "No rooms yet" }).waitFor();
+  await page.goto(url + "/machines");
+  await page.getByRole("button", { name: "Add a machine" }).click();
+  await page.getByRole("button", { name: /More about/ }).click();
+  await page.getByRole("menuitem", { name: "Ping" }).click();
+  await page.getByText("ping").waitFor();
+  await picture(page, "machines-add");
+  await page.getByRole("button", { name: /More about/ }).click();
+  await page.getByRole("menuitem", { name: "Remove…" }).click();
+  await picture(page, "remove");
+  await page.getByRole("button", { name: "Keep" }).click();
+  await page.getByRole("button", { name: /More about/ }).click();
+  await page.getByRole("menuitem", { name: "Rename…" }).click();
+  await page.getByLabel("Name", { exact: true }).fill("the big one");
+  await page.keyboard.press("Enter");
+  await page.getByRole("article", { name: "Machine the big one" }).waitFor();
+  await page.goto(url + "/settings");
+  await page.getByRole("button", { name: "Make a sign-in link" }).click();
+  await page.getByText("/link/").waitFor();
+  await page.getByText("A token for scripts").click();
+  await page.getByLabel("What it is for").fill("ci");
+  await page.getByRole("button", { name: "Make token" }).click();
+  await page.getByText("Shown this once").waitFor();
+  await picture(page, "settings-secrets");
+  await isAccessible(page, "settings with secrets");
+  const [made] = await page.getByText("/link/").allInnerTexts();
+  assert.ok(made.startsWith(`${url}/link/`), made);
+  // What one made oneself is no news.
+  await page.goto(`${url}/inbox`);
+  await page.getByText("Nothing waits for you").waitFor();
+});

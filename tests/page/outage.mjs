@@ -1,0 +1,47 @@
+// What an open page tells when the daemon is killed, when the server is killed, and when both are back.
+
+import assert from "node:assert/strict";
+import { isAccessible, picture, please, signIn, url, withBrowser } from "./browser.mjs";
+
+const room = `${url}/rooms/${process.env.ROOM}`;
+
+await withBrowser({}, async (page) => {
+  await signIn(page);
+  await page.goto(room);
+  const card = page.getByRole("article", { name: "Role builder" });
+  await card.getByText("idle").waitFor();
+
+  await please("kill the daemon");
+  const killed = Date.now();
+  await card.getByText("unknown").waitFor();
+  const told = Date.now() - killed;
+  console.log(`told that the daemon is gone after ${told} ms`);
+  assert.ok(told < 3000, `only after ${told} ms`);
+  await card.getByText("Its machine is disconnected").waitFor({ state: "attached" });
+  await picture(page, "machine-away");
+  await please("start the daemon");
+  await card.getByText("idle").waitFor();
+
+  // A draft and what was read survive a server that is away; nothing pretends to be sent.
+  const composer = page.getByLabel("Message to builder");
+  await composer.fill("Before the");
+  await please("kill the server");
+  await page.getByText(/Not connected since .*, trying again/).waitFor();
+  const send = page.getByRole("button", { name: "Send" });
+  assert.ok(await send.isDisabled());
+  assert.match((await send.getAttribute("title")) ?? "", /Not connected/);
+  assert.ok(await card.getByRole("button", { name: "Stop" }).isDisabled());
+  await isAccessible(page, "not connected");
+  await picture(page, "not-connected");
+  await please("start the server");
+  await page.getByText(/Not connected since/).waitFor({ state: "detached", timeout: 40_000 });
+  assert.equal(await composer.inputValue(), "Before the");
+  await composer.fill("After the outage");
+  await page.keyboard.press("Enter");
+  await page.getByRole("log").getByText("echo: After the outage").waitFor();
+  assert.equal(await page.getByRole("log").getByText("echo: After the outage").count(), 1);
+
+  // A session that is revoked elsewhere ends here at once.
+  await please("revoke the browser");
+  await page.getByRole("heading", { name: "You are not signed in" }).waitFor();
+});

@@ -1,0 +1,4 @@
+// The functions of the server, with their types.
+
+export { api } from "chatroom-api";
+export type * from "chatroom-types";

@@ -1,0 +1,109 @@
+// The rooms, and how a new one is made.
+
+import { useState } from "react";
+import { api, type Chatroom } from "../data/api";
+import { call, newKey, useAct, useLive } from "../data/live";
+import { useWorld } from "../data/world";
+import { go, Link, to } from "../route";
+import { exact } from "../text";
+import { Button, Empty, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { Dialog } from "../ui/overlay";
+import { roleState } from "../words";
+
+export function Rooms() {
+  const { rooms, roles, unread, machines } = useWorld();
+  const [isMaking, setMaking] = useState(false);
+  const now = useNow();
+  return (
+    <main id="main" className="page">
+      <header className="page-head">
+        <h1>Rooms</h1>
+        <Button look="main" onClick={() => setMaking(true)}>
+          New room
+        </Button>
+      </header>
+      {rooms === undefined && <Loading what="Reading your rooms…" />}
+      {rooms?.length === 0 && (
+        <Empty title="No rooms yet">
+          <p>In a room you and your agents work on something: you write a task, a role takes it, hands it on, and it comes back to you.</p>
+          <p>
+            <Link className="button main" href="/start">
+              Start a first agent
+            </Link>
+          </p>
+        </Empty>
+      )}
+      <ul className="rows">
+        {rooms?.map((room) => (
+          <li key={room.chatroomId}>
+            <Link href={to("rooms", room.chatroomId)} className="row-link">
+              <b className="clip">
+                <Name>{room.name}</Name>
+              </b>
+              <span className="note">{room.team.name}</span>
+              {(unread.get(room.chatroomId)?.length ?? 0) > 0 && <span className="count">{unread.get(room.chatroomId)?.length} new</span>}
+              <span className="row-states">
+                {roles.get(room.chatroomId)?.value?.map((status) => (
+                  <span key={status.role} className="role-state">
+                    <Name>{status.role}</Name>
+                    <StateLabel brief state={roleState(status, machines?.find((machine) => machine.machineId === status.agent?.machineId), now)} />
+                  </span>
+                ))}
+              </span>
+            </Link>
+          </li>
+        ))}
+      </ul>
+      <NewRoom isOpen={isMaking} onClose={() => setMaking(false)} />
+    </main>
+  );
+}
+
+export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {
+  const teams = useLive(api.teams.list, isOpen ? {} : "skip");
+  const [name, setName] = useState("");
+  const [team, setTeam] = useState("solo");
+  const act = useAct();
+  const chosen = teams.value?.find((one) => one.name === team);
+  return (
+    <Dialog title="New room" isOpen={isOpen} onClose={onClose}>
+      <form
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void act.run(async () => {
+            const room: Chatroom = await call(api.chatrooms.create, { name: name.trim(), team, idempotencyKey: newKey() });
+            setName("");
+            onClose();
+            go(to("rooms", room.chatroomId));
+          });
+        }}
+      >
+        <Field label="Name">
+          <input value={name} maxLength={100} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
+        </Field>
+        <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>
+          <select value={team} onChange={(event) => setTeam(event.target.value)}>
+            {(teams.value ?? []).map((one) => (
+              <option key={one.name} value={one.name}>
+                {exact(one.name)} ({one.roles.length} {one.roles.length === 1 ? "role" : "roles"})
+              </option>
+            ))}
+          </select>
+        </Field>
+        <Problem error={act.error ?? teams.error} />
+        <footer>
+          <Button look="main" type="submit" act={act} disabled={name.trim() === ""}>
+            Make room
+          </Button>
+        </footer>
+      </form>
+    </Dialog>
+  );
+}
+
+export const TeamWords = ({ roles, entry }: { roles: string[]; entry: string }) => (
+  <>
+    {roles.map(exact).join(", ")}; what you write goes to {exact(entry)} first
+  </>
+);

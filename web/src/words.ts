@@ -1,0 +1,160 @@
+// The words for states, everywhere the same: each with a tone, a shape (never colour alone), since when, and the evidence.
+
+import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, Machine, Participant, RoleStatus, ToolKind } from "./data/api";
+import { ago, exact } from "./text";
+
+export type Tone = "good" | "busy" | "ask" | "bad" | "off" | "passing";
+export type State = {
+  word: string;
+  tone: Tone;
+  since?: number | undefined;
+  /** By what it is known. */
+  evidence: string;
+};
+
+const CONNECTIONS: Record<ConnectionState, { tone: Tone; evidence: string }> = {
+  connected: { tone: "good", evidence: "Its daemon holds an open connection to the server." },
+  silent: { tone: "passing", evidence: "Its connection is open, but nothing came over it for half a minute." },
+  disconnected: { tone: "off", evidence: "Its daemon has no connection to the server." },
+  unknown: { tone: "passing", evidence: "The server was started anew and has not heard from it yet." },
+};
+
+export function connectionState(connection: ConnectionState, since: number): State {
+  return { word: connection, since, ...CONNECTIONS[connection] };
+}
+
+export function exitWords(exit: AgentExit): string {
+  switch (exit.how) {
+    case "code":
+      return exit.code === 0 ? "it ended by itself (exit code 0)" : `it ended by itself with exit code ${exit.code}`;
+    case "signal":
+      return `it was ended by signal ${exit.signal} from outside`;
+    case "stopped":
+      return "it was stopped, as wanted";
+    case "shut_down":
+      return "its machine was shut down";
+    case "unusable":
+      return `its tool cannot work: ${exact(exit.trouble.message)}`;
+    case "lost":
+      return "it is gone and nobody saw how";
+  }
+}
+
+const isCalmEnd = (exit: AgentExit): boolean =>
+  exit.how === "stopped" || exit.how === "shut_down" || (exit.how === "code" && exit.code === 0);
+
+/** One agent by itself. */
+export function agentState(agent: Agent, now: number): State {
+  const said = agent.heardAt === undefined ? "" : `, said its daemon ${ago(now - agent.heardAt)} ago`;
+  switch (agent.state) {
+    case "starting":
+      return { word: "starting", tone: "passing", since: agent.since, evidence: "Its start was sent to the machine." };
+    case "stopping":
+      return { word: "stopping", tone: "passing", since: agent.since, evidence: "Its stop was sent to the machine." };
+    case "failed":
+      return { word: "failed", tone: "bad", since: agent.at, evidence: `It never ran: ${exact(agent.reason)}` };
+    case "exited":
+      return {
+        word: isCalmEnd(agent.exit) ? "stopped" : "failed",
+        tone: isCalmEnd(agent.exit) ? "off" : "bad",
+        since: agent.at,
+        evidence: `Its process has ended: ${exitWords(agent.exit)}.`,
+      };
+    case "running": {
+      const process = `Process ${agent.pid} is alive${said}.`;
+      const turn = agent.session.turn;
+      if (agent.session.trouble) {
+        return { word: "waits for you", tone: "ask", since: agent.session.trouble.at, evidence: `${process} Its tool says: ${exact(agent.session.trouble.message)}` };
+      }
+      if (turn === undefined) {
+        return { word: "starting", tone: "passing", since: agent.since, evidence: `${process} Its session has not spoken yet.` };
+      }
+      const word = { starting: "starting", idle: "idle", working: "working", waiting_for_permission: "waits for you", needs_you: "waits for you" }[turn.state];
+      const tone = ({ starting: "passing", idle: "good", working: "busy", waiting_for_permission: "ask", needs_you: "ask" } as const)[turn.state];
+      const heard = agent.session.heardAt;
+      return { word, tone, since: turn.since, evidence: `${process}${heard === undefined ? "" : ` Its session spoke ${ago(now - heard)} ago.`}` };
+    }
+  }
+}
+
+/** A role: its agent, and what is wanted of it. Somebody may wait for its tasks in a terminal of their own. */
+export function roleState(status: RoleStatus, machine: Machine | undefined, now: number, waiter?: Participant): State {
+  const { agent, desired } = status;
+  if (waiter?.waiting && !isActive(agent)) {
+    return { word: "idle", tone: "good", since: waiter.since, evidence: "Somebody waits for its tasks in a terminal (chatroom wait-for-task), over an open connection." };
+  }
+  if (desired?.restartAt !== undefined && (agent === undefined || agent.state === "exited" || agent.state === "failed")) {
+    return { word: "starting", tone: "passing", since: desired.since, evidence: "It ended by itself and is started again soon." };
+  }
+  if (agent === undefined) return { word: "stopped", tone: "off", evidence: "No agent was started for this role yet." };
+  return standing(agent, machine, now);
+}
+
+/** An agent on its machine: what is not heard of is not known. */
+export function standing(agent: Agent, machine: Machine | undefined, now: number): State {
+  const state = agentState(agent, now);
+  const isOut = agent.state === "running" || agent.state === "stopping";
+  if (isOut && machine !== undefined && (machine.connection === "disconnected" || machine.connection === "unknown")) {
+    return {
+      word: "unknown",
+      tone: "passing",
+      since: machine.connectionSince,
+      evidence: `Its machine is ${machine.connection}. When last heard of, it was: ${state.word}.`,
+    };
+  }
+  return state;
+}
+
+export const isActive = (agent: Agent | undefined): boolean =>
+  agent !== undefined && (agent.state === "starting" || agent.state === "running" || agent.state === "stopping");
+
+const COMMANDS: Record<Command["type"] | "list-models" | "check-dir", string> = {
+  "start-agent": "start",
+  "stop-agent": "stop",
+  "restart-agent": "restart",
+  ping: "ping",
+  status: "status",
+  "list-models": "list models",
+  "check-dir": "look at a directory",
+};
+
+export const commandWord = (type: string): string => (COMMANDS as Record<string, string>)[type] ?? type;
+
+export const CHOICES: Record<Choice, string> = {
+  allow_once: "Allow once",
+  allow_always: "Allow in this session",
+  reject_once: "Refuse",
+  reject_always: "Refuse in this session",
+};
+
+export const ANSWERED: Record<Choice, string> = {
+  allow_once: "Allowed once",
+  allow_always: "Allowed in this session",
+  reject_once: "Refused",
+  reject_always: "Refused in this session",
+};
+
+export const DECIDERS: Record<Decider, string> = {
+  mode: "by its permission mode",
+  rule: "by a rule",
+  person: "by you",
+  expiry: "because nobody answered in time",
+};
+
+export const KINDS: Record<ToolKind, string> = {
+  read: "read",
+  edit: "edit",
+  delete: "delete",
+  move: "move",
+  search: "search",
+  execute: "run",
+  think: "think",
+  fetch: "fetch",
+  other: "use a tool",
+};
+
+export const MODES = {
+  ask: { name: "Ask", what: "It asks you before it changes anything or runs a command." },
+  "accept-edits": { name: "Accept edits", what: "It reads and changes files by itself; it asks before it runs a command." },
+  full: { name: "Full", what: "It does everything without asking. For directories that you could lose." },
+} as const;
