@@ -1,7 +1,7 @@
 //! `permissions.*`: what agents ask for, and the rules that answer by themselves.
 //!
 //! A request has one answer: the first that anybody gives (its owner, a rule, time, or the agent's own host). The answer and the
-//! input that brings it to the agent are written together, by [`decide`] alone.
+//! input that brings it to the agent are written together, by `decide` alone.
 
 use super::chatrooms::{find_own, find_role, refuse_archived};
 use super::inputs::own_agent;

@@ -1,4 +1,4 @@
-//! `agents.listRoles` and `.why`: of each role what is wanted, what is, and the one fact that keeps it from working. [`why`]
+//! `agents.listRoles` and `.why`: of each role what is wanted, what is, and the one fact that keeps it from working. `why`
 //! decides and touches nothing.
 
 use super::chatrooms::{find_own, find_role};

@@ -32,7 +32,7 @@ impl Stock {
             &json!({
                 "machineId": machine_id, "hostname": "there", "os": "linux", "arch": "x86_64", "cliVersion": "0.1.0",
                 "cliPath": "/usr/bin/chatroom", "issueCredential": true,
-                "availableTools": [{"name": "echo", "path": "/usr/bin/chatroom", "status": "ok", "version": "0.1.0"}],
+                "availableTools": [{"name": "echo", "path": "/usr/bin/chatroom", "driver": "acp", "asks": true, "status": "ok", "version": "0.1.0"}],
             }),
         );
         let room = api.ok("chatrooms.create", &json!({"name": "stock", "team": "solo"}))["chatroomId"].clone();

@@ -2,7 +2,7 @@
 //!
 //! A host outlives the daemon and keeps everything that it did in its transcript; nothing here remembers anything that a
 //! daemon started anew could not find out again. For each agent one task does three things at once: it keeps the line
-//! ([`line`]), carries the transcript to the server ([`carrier`]), and brings tasks ([`courier`]). What owners have sent
+//! ([`mod@line`]), carries the transcript to the server ([`carrier`]), and brings tasks ([`courier`]). What owners have sent
 //! ([`inbox`]) goes over the same lines.
 
 mod carrier;
