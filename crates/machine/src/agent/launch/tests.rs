@@ -46,7 +46,7 @@ fn every_tool_is_started_by_its_words() {
     let uuid = session_id(&order("claude", PermissionMode::Ask));
     let mcp = r#"--mcp-config={"mcpServers":{"chatroom":{"args":["mcp"],"command":"/opt/chat room/chatroom"}}}"#;
     let claude = format!(
-        "/bin/tool -p --input-format=stream-json --output-format=stream-json --verbose --permission-prompt-tool=stdio --session-id={uuid} {mcp}"
+        "/bin/tool -p --input-format=stream-json --output-format=stream-json --verbose --include-partial-messages --permission-prompt-tool=stdio --session-id={uuid} {mcp}"
     );
     for (tool, driver, expected) in [
         ("opencode", DriverKind::Acp, "/bin/tool acp"),
