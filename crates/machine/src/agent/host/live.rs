@@ -306,8 +306,9 @@ impl Live<'_> {
     fn hear_tool(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
         child.send();
-        let log = &mut self.log;
-        let mut has_said = child.read_errors(|bytes| log.write(bytes));
+        // Read first and kept last: what it has said before its last words stands before them, and these are its reason to end.
+        let mut errors = Vec::new();
+        let mut has_said = child.read_errors(|bytes| errors.extend_from_slice(bytes));
         let mut lines = Vec::new();
         has_said |= child.read_lines(|line| lines.push(line));
         if child.stdout.is_none() {
@@ -317,6 +318,9 @@ impl Live<'_> {
             self.happen(In::Line(line));
         }
         self.keep_log();
+        if !errors.is_empty() {
+            self.log.write(&errors);
+        }
         has_said
     }
 
