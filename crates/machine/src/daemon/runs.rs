@@ -171,9 +171,8 @@ impl Runs {
             args: launch.args,
             env,
             cwd,
-            stdin: launch.stdin,
             log_limit_bytes: LOG_LIMIT_BYTES,
-            session: Some(launch.session),
+            session: launch.session,
         };
         let prepared = Prepared {
             agent_id: order.agent_id.clone(),

@@ -3,10 +3,10 @@
 
 use super::child::Child;
 use super::control::Control;
-use super::{LEFTOVER_GRACE, Signals, enter, tell_started, usable_program};
+use super::{Signals, enter, refuse, tell_started, usable_program};
 use crate::agent::output_log::OutputLog;
 use crate::agent::process::{descendants, kill_until_none};
-use crate::agent::run_dir::{Ended, Refused, RunDir, SessionSpec, Spec};
+use crate::agent::run_dir::{Ended, Refused, RunDir, Spec};
 use crate::agent::session::{In, Out, Run, Session};
 use crate::agent::transcript::Writer;
 use crate::clock;
@@ -34,14 +34,16 @@ const CLOSE_GRACE: Duration = Duration::from_millis(1_500);
 const TERM_GRACE: Duration = Duration::from_millis(2_500);
 /// How long killing may take before it is given up. With the others it fits into what a daemon waits for a stop.
 const KILL_LIMIT: Duration = Duration::from_millis(2_000);
+/// How long what a run left behind may take to end by itself once the tool is gone.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 /// Bytes of lines that are written to the log together.
 const LOG_PIECE_BYTES: usize = 32 * 1024;
 /// Rounds of output that are read after the end of a run; somebody who escaped may hold the pipe and write for ever.
 const LAST_ROUNDS: usize = 512;
 
 /// Runs a live session to its end.
-pub(super) fn host(run: &RunDir, spec: &Spec, session: &SessionSpec, signals: &mut Signals) -> io::Result<()> {
-    let (mut live, opening) = match prepare(run, spec, session, signals) {
+pub(super) fn host(run: &RunDir, spec: &Spec, signals: &mut Signals) -> io::Result<()> {
+    let (mut live, opening) = match prepare(run, spec, signals) {
         Ok(prepared) => prepared,
         Err(refused) => return refuse(run, &refused),
     };
@@ -67,19 +69,8 @@ pub(super) fn host(run: &RunDir, spec: &Spec, session: &SessionSpec, signals: &m
     started
 }
 
-fn refuse(run: &RunDir, refused: &Refused) -> io::Result<()> {
-    run.remove_secrets();
-    let _ = fs::remove_dir_all(run.tmp());
-    run.put_refused(refused)
-}
-
 /// Makes everything but the tool's process, and tells what to start it with.
-fn prepare<'a>(
-    run: &'a RunDir,
-    spec: &'a Spec,
-    session: &SessionSpec,
-    signals: &'a mut Signals,
-) -> Result<(Live<'a>, Option<Run>), Refused> {
+fn prepare<'a>(run: &'a RunDir, spec: &'a Spec, signals: &'a mut Signals) -> Result<(Live<'a>, Option<Run>), Refused> {
     let storage = |error: io::Error| Refused {
         code: FailureCode::StorageFailed,
         message: format!("the run directory cannot be used: {error}"),
@@ -87,7 +78,7 @@ fn prepare<'a>(
     enter(&spec.cwd)?;
     create_private_dir(&run.tmp()).map_err(storage)?;
     let brief = fs::read_to_string(run.prompt()).map_err(storage)?;
-    let session = Session::new(session, &spec.agent_id, &spec.args, &spec.cwd, &spec.env, brief);
+    let session = Session::new(&spec.session, &spec.agent_id, &spec.args, &spec.cwd, &spec.env, brief);
     let opening = session.opening();
     if opening.is_none() {
         usable_program(&spec.program)?;

@@ -1,6 +1,7 @@
 //! What is common to all tools, with a tool that does what the test says.
 
 use super::super::run_dir::OutputFormat;
+use super::super::run_dir::tests::session;
 use super::protocol::Ask;
 use super::*;
 use chatroom_protocol::transcript::{Choice, Decider, ToolKind};
@@ -54,21 +55,7 @@ impl Protocol for Puppet {
 }
 
 pub(super) fn spec(mode: PermissionMode) -> SessionSpec {
-    SessionSpec {
-        driver: DriverKind::Acp,
-        output: OutputFormat::Plain,
-        resume_args: Vec::new(),
-        resume: None,
-        model: None,
-        lists_all_models: true,
-        permission_mode: mode,
-        cli: "/opt/chatroom".into(),
-        chatroom_id: "room".into(),
-        role: "builder".to_owned(),
-        mcp: true,
-        login_repair: Some("tool login".to_owned()),
-        start_limit_ms: 10_000,
-    }
+    SessionSpec { permission_mode: mode, mcp: true, start_limit_ms: 10_000, ..session(DriverKind::Acp) }
 }
 
 struct Stage {
