@@ -303,6 +303,13 @@ fn why_names_the_one_fact_in_each_state() {
     blocked(&world, &room, "needs_you");
     told(&world, &room, "> a reminder of task ");
     told(&world, &room, "! it needs you");
+    // Somebody else ends it: nobody is needed any more, and the next task comes.
+    let task = world.line(&format!("task list --chatroom-id={room} --json")).ok().json()[0]["taskId"].clone();
+    world.line(&format!("task cancel {}", task.as_str().unwrap())).ok();
+    turn(&world, &room, "idle");
+    assert_eq!(why(&world, &room), None);
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "the next one"]).ok();
+    told(&world, &room, "the next one");
 
     about(&world, "agent stop", &room, &[]).ok();
     assert_eq!(why(&world, &room).as_deref(), Some("not_started"));
