@@ -11,6 +11,7 @@ use crate::agent::session::{In, Out, Run, Session};
 use crate::agent::transcript::Writer;
 use crate::clock;
 use crate::home::create_private_dir;
+use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, Trouble, TroubleKind};
 use chatroom_protocol::command::FailureCode;
 use chatroom_protocol::host::HostState;
@@ -26,8 +27,8 @@ use std::time::{Duration, Instant};
 
 /// How long a cancelled turn may take to end before the tool's input is closed.
 const CANCEL_GRACE: Duration = Duration::from_millis(700);
-/// How long a tool that has closed its output may take to end, before its end is wanted.
-const SILENCE_GRACE: Duration = Duration::from_millis(1_000);
+/// How long a tool that has closed its input or output may take to end, before its end is wanted.
+const CLOSED_GRACE: Duration = Duration::from_millis(1_000);
 /// How long the tool may take to end by itself once its end is wanted.
 const CLOSE_GRACE: Duration = Duration::from_millis(1_500);
 /// How long it may take after a signal, then.
@@ -132,8 +133,8 @@ struct Closing {
 enum Why {
     Stop,
     Trouble(Trouble),
-    /// The tool has closed its output.
-    Silence,
+    /// The tool has closed its input or output.
+    Closed,
 }
 
 impl Live<'_> {
@@ -152,8 +153,8 @@ impl Live<'_> {
                 return Ok(());
             }
             self.end_cancelled_run();
-            if self.is_kept_running && self.silent_for().is_some_and(|silent| silent >= SILENCE_GRACE) {
-                self.close(Why::Silence);
+            if self.is_kept_running && self.closed_for().is_some_and(|passed| passed >= CLOSED_GRACE) {
+                self.close(Why::Closed);
             }
             self.tell();
             let wait = self.wait();
@@ -189,10 +190,10 @@ impl Live<'_> {
             Some(Why::Stop) if is_unseen || self.run.facts().stop_wanted => AgentExit::Stopped,
             Some(Why::Stop) => AgentExit::ShutDown,
             Some(Why::Trouble(trouble)) => AgentExit::Unusable { trouble },
-            Some(Why::Silence) => match self.gone.take().or(last).filter(|_| by_itself) {
+            Some(Why::Closed) => match self.gone.take().or(last).filter(|_| by_itself) {
                 Some(exit) => exit,
                 None => {
-                    let message = "the tool has closed its output and did not end".to_owned();
+                    let message = "the tool has closed its input or output and did not end".to_owned();
                     let trouble = Trouble { kind: TroubleKind::Protocol, message, repair: None, at: clock::now() };
                     AgentExit::Unusable { trouble }
                 }
@@ -232,6 +233,8 @@ impl Live<'_> {
                             }));
                         }
                     }
+                    // Nothing is started any more for an agent that is about to end.
+                    Out::Run(_) if self.closing.is_some() => {}
                     Out::Run(wanted) => {
                         if let Err(refused) = self.start(wanted) {
                             events.push_back(In::RunFailed(refused.message));
@@ -302,9 +305,6 @@ impl Live<'_> {
         let mut has_said = child.read_errors(|bytes| errors.extend_from_slice(bytes));
         let mut lines = Vec::new();
         has_said |= child.read_lines(|line| lines.push(line));
-        if child.stdout.is_none() {
-            child.silent.get_or_insert_with(Instant::now);
-        }
         for line in lines {
             self.happen(In::Line(line));
         }
@@ -315,10 +315,10 @@ impl Live<'_> {
         has_said
     }
 
-    /// Since how long the tool that still runs has had no output to write to.
-    fn silent_for(&self) -> Option<Duration> {
+    /// Since how long the tool that still runs has had no output to write to, or does not take what is written to it.
+    fn closed_for(&self) -> Option<Duration> {
         let child = self.child.as_ref().filter(|child| child.status.is_none())?;
-        child.silent.map(|since| since.elapsed())
+        child.closed.map(|since| since.elapsed())
     }
 
     fn keep_log(&mut self) {
@@ -373,7 +373,7 @@ impl Live<'_> {
     fn wait(&self) -> Option<Duration> {
         let ended = self.child.as_ref().is_some_and(|child| child.status.is_some());
         let now = clock::now();
-        let until = |deadline: chatroom_protocol::UnixMs| Duration::from_millis(deadline.since(now).unsigned_abs());
+        let until = |deadline: UnixMs| Duration::from_millis(u64::try_from(deadline.since(now)).unwrap_or(0));
         let closing = self.closing.as_ref().map(|closing| {
             let steps = [CANCEL_GRACE, CLOSE_GRACE, CLOSE_GRACE + TERM_GRACE];
             let passed = closing.begun.elapsed();
@@ -385,7 +385,7 @@ impl Live<'_> {
             self.session.deadline().map(until),
             self.journal.deadline().map(until),
             closing,
-            self.silent_for().and_then(|silent| SILENCE_GRACE.checked_sub(silent)),
+            self.closed_for().and_then(|passed| CLOSED_GRACE.checked_sub(passed)),
             ending.map(|since| TERM_GRACE.saturating_sub(since.elapsed())),
             self.tell_in,
         ]

@@ -243,6 +243,16 @@ fn a_tool_that_cannot_work_ends_its_agent_with_the_reason() {
     let closes = Run::of(DriverKind::Acp, "exec >&- 2>&-; sleep 60");
     assert_eq!(trouble(exit(closes.to_its_end())), TroubleKind::Protocol);
 
+    let deaf = Run::of(DriverKind::Acp, &ACP_TOOL.replace("echo prompt >> prompts", "exec <&-; sleep 60"));
+    let (mut host, mut daemon) = start(&deaf);
+    daemon.until_idle();
+    daemon.say("a", "this is heard");
+    daemon.until(|state| state.turn == TurnState::Working);
+    daemon.order(&HostOrder::Cancel { input_id: "c".into() });
+    assert!(host.wait().unwrap().success());
+    let AgentExit::Unusable { trouble: of_deaf } = exit(deaf.dir.facts()) else { panic!() };
+    assert_eq!(of_deaf.message, "the tool has closed its input or output and did not end");
+
     let ends = Run::of(DriverKind::Acp, "echo 'no such model' >&2; exit 3");
     assert_eq!(exit(ends.to_its_end()), AgentExit::Code { code: 3 });
     assert_eq!(ends.output(), "no such model\n");
@@ -370,4 +380,23 @@ fn claude_goes_on_with_an_earlier_session_or_begins_anew() {
         wanted_stop(run, &mut host);
         assert_eq!(exit(run.dir.facts()), AgentExit::Stopped);
     }
+}
+
+#[test]
+fn a_stop_does_not_start_a_tool_anew_that_has_not_taken_its_earlier_session_up_yet() {
+    let script = r#"
+        echo start >> starts
+        while IFS= read -r line; do
+          case $line in
+            *'"subtype":"initialize"'*) echo '{"type":"control_response","response":{"subtype":"success","request_id":"initialize","response":{}}}' ;;
+          esac
+        done"#;
+    let mut run = Run::of(DriverKind::Claude, script);
+    run.spec.session.resume = Some("earlier".to_owned());
+    let (mut host, mut daemon) = start(&run);
+    daemon.until_idle();
+    let took = wanted_stop(&run, &mut host);
+    assert_eq!(fs::read_to_string(run.work.join("starts")).unwrap(), "start\n");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(exit(run.dir.facts()), AgentExit::Stopped);
 }
