@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::agent::launch::tests::order;
-use crate::agent::process::boot_id;
-use chatroom_protocol::tool::{PermissionMode, ToolReport};
+use crate::agent::process::{boot_id, with_run_id};
+use crate::agent::run_dir::Ended;
+use crate::daemon::supervisor::AgentFate;
+use chatroom_protocol::tool::{PermissionMode, ToolName, ToolReport, ToolStatus};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
