@@ -64,6 +64,8 @@ fn an_unrelated_process_with_the_old_pid_does_not_block_a_start_and_is_not_stopp
     let _server = signed_in(&world);
     world.line("machine daemon start").ok();
     signal(daemon_pid(&world), "KILL");
+    // A busy machine takes a moment to end a process.
+    eventually("it is gone", || (world.line("machine daemon status").done().code == 1).then_some(()));
     let mut unrelated = world.command("/bin/sleep", ["300"]).start();
     fs::write(world.chatroom_dir().join("daemon.pid"), format!("{}\n", unrelated.pid())).unwrap();
     // What is told of the holder names the unrelated process, too.

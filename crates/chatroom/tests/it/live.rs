@@ -258,6 +258,27 @@ fn a_turn_is_cancelled_from_another_process_and_the_agent_stays() {
 }
 
 #[test]
+fn what_an_agent_did_while_no_daemon_ran_is_told_by_the_next_one() {
+    let world = World::new();
+    let _server = with_daemon(&world);
+    let room = with_echo(&world);
+    about(&world, "agent send", &room, &["--wait", "/slow 60"]).ok();
+    turn(&world, &room, "working");
+    let agent = world.line(&format!("agent list --chatroom-id={room} --json")).ok().json()[0].clone();
+    let run = world.chatroom_dir().join("agents").join(agent["agentId"].as_str().unwrap());
+    world.line("machine daemon stop --keep-agents").ok();
+    signal(agent["pid"].as_u64().unwrap().try_into().unwrap(), "KILL");
+    eventually("the end of the agent", || run.join("exit.json").exists().then_some(()));
+    world.line("machine daemon start").ok();
+    world.connected();
+    let of_agent = serde_json::json!({"agentId": agent["agentId"]}).to_string();
+    eventually("the end of its turn in its transcript", || {
+        let page = world.chatroom(["api", "agents.transcript", &of_agent]).ok().json();
+        (page["events"].as_array().unwrap().last().unwrap()["kind"] == "turn_ended").then_some(())
+    });
+}
+
+#[test]
 fn why_names_the_one_fact_in_each_state() {
     let world = World::new();
     let _server = with_daemon(&world);
@@ -282,6 +303,13 @@ fn why_names_the_one_fact_in_each_state() {
     blocked(&world, &room, "needs_you");
     told(&world, &room, "> a reminder of task ");
     told(&world, &room, "! it needs you");
+    // Somebody else ends it: nobody is needed any more, and the next task comes.
+    let task = world.line(&format!("task list --chatroom-id={room} --json")).ok().json()[0]["taskId"].clone();
+    world.line(&format!("task cancel {}", task.as_str().unwrap())).ok();
+    turn(&world, &room, "idle");
+    assert_eq!(why(&world, &room), None);
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "the next one"]).ok();
+    told(&world, &room, "the next one");
 
     about(&world, "agent stop", &room, &[]).ok();
     assert_eq!(why(&world, &room).as_deref(), Some("not_started"));

@@ -2,41 +2,31 @@
 //!
 //! It takes the claim of a run directory, starts the tool in the directory that was asked for, speaks with it (`live`), keeps
 //! its output, and ends every process that the tool leaves behind. It has one thread and no runtime. SIGTERM means "stop": the
-//! tool's group is asked to end, and after three seconds everything below the host is frozen and killed.
+//! tool's input is closed, then its group is asked to end, and after four seconds everything below the host is frozen and killed.
 
 mod child;
 mod control;
 mod lines;
 mod live;
 
-use super::output_log::OutputLog;
-use super::process::{ProcessId, RUN_ID_VARIABLE, adopt_orphans, descendants, keep_descriptors, kill_until_none};
-use super::run_dir::{Ended, Refused, RunDir, Spec, Started, Stdin};
+use super::process::{ProcessId, RUN_ID_VARIABLE, adopt_orphans, keep_descriptors};
+use super::run_dir::{Refused, RunDir, Spec, Started};
 use crate::clock;
 use crate::daemon::failpoint;
-use crate::home::create_private_dir;
 use chatroom_protocol::agent::AgentExit;
 use chatroom_protocol::command::FailureCode;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, Signal, WaitStatus};
 use std::fs::File;
-use std::io::{self, PipeReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 
-/// How long the tool may take to end by itself when it is asked to.
-pub const TERM_GRACE: Duration = Duration::from_secs(3);
-/// How long what the tool left behind may take to end by itself once the tool is gone.
-const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
-/// How long killing may take before it is given up.
-const KILL_LIMIT: Duration = Duration::from_millis(2500);
 /// Signals that mean "stop".
 const STOP_SIGNALS: [i32; 2] = [Signal::TERM.as_raw(), Signal::INT.as_raw()];
 
@@ -67,62 +57,20 @@ fn host(run: &RunDir) -> io::Result<()> {
     failpoint::hit("after_host_claim");
     adopt_orphans()?;
 
-    let spec = match run.spec() {
-        Ok(spec) => spec,
+    match run.spec() {
+        Ok(spec) => live::host(run, &spec, &mut signals),
+        // It is gone, or of a version that started tools in another way.
         Err(error) => {
             let message = format!("the start order of the agent cannot be read: {error}");
-            run.remove_secrets();
-            return run.put_refused(&Refused { code: FailureCode::StorageFailed, message });
+            refuse(run, &Refused { code: FailureCode::StorageFailed, message })
         }
-    };
-    if let Some(session) = &spec.session {
-        return live::host(run, &spec, session, &mut signals);
     }
-    let tool = match start(run, &spec) {
-        Ok(tool) => tool,
-        Err(refused) => {
-            run.remove_secrets();
-            let _ = std::fs::remove_dir_all(run.tmp());
-            return run.put_refused(&refused);
-        }
-    };
-    let started = tell_started(run, Some(tool.pid));
-    run.remove_used();
-    // A host that cannot tell of its tool must not let it run unseen.
-    let stop_at_once = started.is_err();
-    let mut tool = tool;
-    let (status, stopped) =
-        attend(&mut tool, &mut signals, &mut OutputLog::new(run.clone(), spec.log_limit_bytes), stop_at_once)?;
-    let exit = match status {
-        _ if stopped => AgentExit::Stopped,
-        Some(status) => exit_of(status),
-        None => AgentExit::Lost,
-    };
-    run.finish(&Ended { exit, exited_at: clock::now(), stopped })?;
-    started
 }
 
-/// A tool that was started.
-struct Tool {
-    pid: Pid,
-    output: Option<PipeReader>,
-}
-
-fn start(run: &RunDir, spec: &Spec) -> Result<Tool, Refused> {
-    enter(&spec.cwd)?;
-    let refused =
-        |code, what: &str, error: &dyn std::fmt::Display| Refused { code, message: format!("{what}: {error}") };
-    let storage = |error: io::Error| refused(FailureCode::StorageFailed, "the run directory cannot be used", &error);
-    create_private_dir(&run.tmp()).map_err(storage)?;
-    let stdin = match spec.stdin {
-        Stdin::Prompt => Stdio::from(File::open(run.prompt()).map_err(storage)?),
-        Stdin::Null => Stdio::null(),
-    };
-    let spawn_failed = |error: io::Error| refused(FailureCode::SpawnFailed, "the tool cannot be started", &error);
-    let (output, writer) = io::pipe().map_err(spawn_failed)?;
-    let stdio = [stdin, Stdio::from(writer.try_clone().map_err(spawn_failed)?), Stdio::from(writer)];
-    let pid = spawn(run, spec, &spec.args, stdio)?;
-    Ok(Tool { pid, output: Some(output) })
+fn refuse(run: &RunDir, refused: &Refused) -> io::Result<()> {
+    run.remove_secrets();
+    let _ = std::fs::remove_dir_all(run.tmp());
+    run.put_refused(refused)
 }
 
 /// Starts the tool in the directory of this process, at the head of a group of its own. It is waited for by pid, with all
@@ -196,96 +144,6 @@ fn tell_started(run: &RunDir, tool: Option<Pid>) -> io::Result<()> {
     }
     let _ = rustix::process::chdir("/");
     told
-}
-
-/// Keeps the output and waits for the end: of the tool by itself, or by a stop. At the end no process is left below this
-/// one. Gives the tool's status and whether it was stopped.
-fn attend(
-    tool: &mut Tool,
-    signals: &mut Signals,
-    log: &mut OutputLog,
-    stop_at_once: bool,
-) -> io::Result<(Option<WaitStatus>, bool)> {
-    let mut status = None;
-    let mut stop_begun = None;
-    if stop_at_once {
-        signals.stop.store(true, Ordering::SeqCst);
-    }
-    loop {
-        reap(tool.pid, &mut status);
-        if status.is_some() {
-            break;
-        }
-        if signals.stop.load(Ordering::SeqCst) && stop_begun.is_none() {
-            stop_begun = Some(Instant::now());
-            // A group that is gone has ended by itself; its status comes with the next round.
-            let _ = rustix::process::kill_process_group(tool.pid, Signal::TERM);
-        }
-        let wait = match stop_begun {
-            None => None,
-            Some(begun) => match TERM_GRACE.checked_sub(begun.elapsed()) {
-                Some(left) => Some(left),
-                None => break,
-            },
-        };
-        keep_output(tool, signals, log, wait)?;
-    }
-    let stopped = stop_begun.is_some();
-    let own = std::process::id();
-    let leftover_begun = Instant::now();
-    while status.is_some() && !descendants(own).is_empty() {
-        let Some(left) = LEFTOVER_GRACE.checked_sub(leftover_begun.elapsed()) else { break };
-        keep_output(tool, signals, log, Some(left.min(Duration::from_millis(20))))?;
-        reap(tool.pid, &mut status);
-    }
-    let killed = kill_until_none(|| descendants(own), || reap(tool.pid, &mut status), KILL_LIMIT);
-    reap(tool.pid, &mut status);
-    // What is still in the pipe; somebody who escaped may hold it open, so its end is not waited for.
-    while tool.output.is_some() && keep_output(tool, signals, log, Some(Duration::ZERO))? {}
-    if killed { Ok((status, stopped)) } else { Err(io::Error::other("some processes of the agent would not end")) }
-}
-
-/// Waits at most `wait` for output or a signal and keeps the output. Gives whether there was output.
-fn keep_output(
-    tool: &mut Tool,
-    signals: &mut Signals,
-    log: &mut OutputLog,
-    wait: Option<Duration>,
-) -> io::Result<bool> {
-    let wait = wait.map(|wait| Timespec { tv_sec: wait.as_secs().cast_signed(), tv_nsec: wait.subsec_nanos().into() });
-    let (signalled, readable) = {
-        let mut watched = vec![PollFd::new(&signals.wake, PollFlags::IN)];
-        watched.extend(tool.output.as_ref().map(|output| PollFd::new(output, PollFlags::IN)));
-        match poll(&mut watched, wait.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        (!watched[0].revents().is_empty(), watched.get(1).is_some_and(|fd| !fd.revents().is_empty()))
-    };
-    if signalled {
-        signals.clear();
-    }
-    let Some(output) = tool.output.as_mut().filter(|_| readable) else { return Ok(false) };
-    let mut buffer = [0; 16 * 1024];
-    match output.read(&mut buffer) {
-        Ok(0) => tool.output = None,
-        Ok(count) => {
-            log.write(&buffer[..count]);
-            return Ok(true);
-        }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-        Err(error) => return Err(error),
-    }
-    Ok(false)
-}
-
-/// Reaps everything that has ended below this process; keeps the status of the tool.
-fn reap(tool: Pid, status: &mut Option<WaitStatus>) {
-    while let Ok(Some((pid, ended))) = rustix::process::wait(WaitOptions::NOHANG) {
-        if pid == tool {
-            *status = Some(ended);
-        }
-    }
 }
 
 fn exit_of(status: WaitStatus) -> AgentExit {

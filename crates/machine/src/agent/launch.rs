@@ -2,7 +2,7 @@
 //!
 //! A prompt or a token is never an argument: arguments are visible to everybody on the machine.
 
-use super::run_dir::{SessionSpec, Stdin};
+use super::run_dir::SessionSpec;
 use crate::tools::registry::{AgentSpec, ModeSpec, ModelChoice, Quirk, ToolSpec};
 use chatroom_protocol::command::{CommandFailure, FailureCode, StartOrder};
 use chatroom_protocol::tool::PermissionMode;
@@ -38,8 +38,6 @@ pub struct Launch {
     pub args: Vec<String>,
     /// Variables of this tool, set after everything else.
     pub env: Vec<(String, String)>,
-    /// Standard input of a tool without a session; a session writes there itself.
-    pub stdin: Stdin,
     /// How it is spoken to.
     pub session: SessionSpec,
 }
@@ -100,7 +98,7 @@ pub fn launch(tool: &ToolSpec, request: &Request<'_>) -> Result<Launch, CommandF
         login_repair: tool.login.clone(),
         start_limit_ms: START_LIMIT_MS,
     };
-    Ok(Launch { program: program.to_owned(), args, env, stdin: Stdin::Prompt, session })
+    Ok(Launch { program: program.to_owned(), args, env, session })
 }
 
 /// What is said of a tool that can only be detected.

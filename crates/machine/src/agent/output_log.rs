@@ -21,8 +21,11 @@ impl OutputLog {
 
     /// Keeps `bytes`; the oldest output goes when there is too much.
     pub(super) fn write(&mut self, bytes: &[u8]) {
-        if self.try_write(bytes).is_err() {
-            self.file = None;
+        // One line may be longer than everything that is kept.
+        for piece in bytes.chunks(usize::try_from(self.limit_bytes).unwrap_or(usize::MAX)) {
+            if self.try_write(piece).is_err() {
+                self.file = None;
+            }
         }
     }
 
@@ -56,6 +59,9 @@ mod tests {
         let kept = fs::read_to_string(run.older_output()).unwrap() + &fs::read_to_string(run.output()).unwrap();
         assert!(kept.ends_with("098\n099\n"), "{kept}");
         assert!(kept.len() <= 20);
+        log.write(&[b'x'; 1_005]);
+        let bytes = |path| fs::metadata(path).unwrap().len();
+        assert_eq!((bytes(run.older_output()), bytes(run.output())), (10, 5));
     }
 
     #[test]

@@ -38,12 +38,10 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     /// Absolute path of the directory to work in.
     pub cwd: PathBuf,
-    /// What stands on its standard input.
-    pub stdin: Stdin,
     /// Bytes kept in each of the two output files.
     pub log_limit_bytes: u64,
     /// How the tool is spoken to.
-    pub session: Option<SessionSpec>,
+    pub session: SessionSpec,
 }
 
 /// How a tool is spoken to. No secrets.
@@ -92,23 +90,12 @@ pub enum OutputFormat {
     StreamJson,
 }
 
-/// What a tool's standard input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stdin {
-    /// The prompt file, to its end.
-    Prompt,
-    /// Nothing.
-    Null,
-}
-
 impl fmt::Debug for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Spec")
             .field("agent_id", &self.agent_id)
             .field("program", &self.program)
             .field("cwd", &self.cwd)
-            .field("stdin", &self.stdin)
             .finish_non_exhaustive()
     }
 }
@@ -250,7 +237,7 @@ impl RunDir {
         self.path.join("credential.json")
     }
 
-    /// What stands on the tool's standard input.
+    /// What the agent is told of its role.
     #[must_use]
     pub fn prompt(&self) -> PathBuf {
         self.path.join("prompt.txt")
@@ -476,9 +463,28 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    /// A session in which the agent asks for everything.
+    pub(in crate::agent) fn session(driver: DriverKind) -> SessionSpec {
+        SessionSpec {
+            driver,
+            output: OutputFormat::Plain,
+            resume_args: Vec::new(),
+            resume: None,
+            model: None,
+            lists_all_models: true,
+            permission_mode: PermissionMode::Ask,
+            cli: "/opt/chatroom".into(),
+            chatroom_id: "room".into(),
+            role: "builder".to_owned(),
+            mcp: false,
+            login_repair: Some("tool login".to_owned()),
+            start_limit_ms: 20_000,
+        }
+    }
 
     fn spec() -> Spec {
         Spec {
@@ -487,9 +493,8 @@ mod tests {
             args: vec![],
             env: BTreeMap::from([("KEY".to_owned(), "secret-value".to_owned())]),
             cwd: PathBuf::from("/"),
-            stdin: Stdin::Null,
             log_limit_bytes: LOG_LIMIT_BYTES,
-            session: None,
+            session: session(DriverKind::Acp),
         }
     }
 

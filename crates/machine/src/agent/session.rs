@@ -37,6 +37,9 @@ const REMEMBERED: usize = 2_000;
 /// Permission requests that are open at a time. A tool that asks for more gets no for an answer.
 const MAX_OPEN: usize = 200;
 
+/// How long the tool may take to end a turn that was cancelled, in milliseconds.
+const CANCEL_LIMIT_MS: i64 = 30_000;
+
 /// What happens to a session.
 #[derive(Clone, Debug)]
 pub(super) enum In {
@@ -114,7 +117,14 @@ struct Turn {
     source: Option<PromptSource>,
     /// Whether its transcript needs an end also when it had no beginning.
     asked: bool,
-    cancelled: bool,
+    /// Until when it has to end, since it was cancelled.
+    ends_by: Option<UnixMs>,
+}
+
+impl Turn {
+    fn is_cancelled(&self) -> bool {
+        self.ends_by.is_some()
+    }
 }
 
 /// What is said when no turn runs any more.
@@ -230,6 +240,11 @@ impl Session {
             let message = format!("the tool could not be spoken to within {seconds} seconds of its start");
             self.give_up(TroubleKind::Silent, message, now, &mut out);
         }
+        if self.turn.as_ref().and_then(|turn| turn.ends_by).is_some_and(|by| now >= by) {
+            let seconds = CANCEL_LIMIT_MS / 1000;
+            let message = format!("the tool did not end its turn within {seconds} seconds after it was cancelled");
+            self.give_up(TroubleKind::Protocol, message, now, &mut out);
+        }
         self.say_next(now, &mut out);
         out.extend(self.noise.tick(now).map(|entry| self.note(entry, now)));
         out
@@ -239,9 +254,11 @@ impl Session {
     pub(super) fn deadline(&self) -> Option<UnixMs> {
         let start = match self.phase {
             Phase::Starting { until } => Some(until),
-            _ => None,
+            Phase::Waiting | Phase::Ready => None,
+            Phase::Over => return None,
         };
-        start.into_iter().chain(self.noise.deadline()).min()
+        let cancelled = self.turn.as_ref().and_then(|turn| turn.ends_by);
+        [start, cancelled, self.noise.deadline()].into_iter().flatten().min()
     }
 
     /// Where the turn stands, as everybody reads it from the transcript.
@@ -278,6 +295,11 @@ impl Session {
                 if self.holds(&task_id, delivery) {
                     self.work = None;
                     self.next.retain(|next| matches!(next, Next::Say { .. }));
+                    if self.turn() == TurnState::NeedsYou {
+                        // Nobody is needed any more, and the session may take another task.
+                        let message = Some("somebody else has ended its task".to_owned());
+                        out.push(self.note(Entry::TurnEnded { reason: TurnEnd::EndTurn, message }, now));
+                    }
                 }
                 remember(&mut self.ended_work, (task_id, delivery));
             }
@@ -327,7 +349,7 @@ impl Session {
 
     fn cancel(&mut self, now: UnixMs, out: &mut Vec<Out>) {
         let Some(turn) = &mut self.turn else { return };
-        turn.cancelled = true;
+        turn.ends_by.get_or_insert(now + CANCEL_LIMIT_MS);
         // The cancel first: the tool must not take a withdrawn request for a refusal and go on with something else.
         let steps = self.protocol.cancel();
         self.follow(steps, now, out);
@@ -363,7 +385,7 @@ impl Session {
                     }
                 }
                 Step::TurnBegan => {
-                    self.turn.get_or_insert(Turn { source: None, asked: false, cancelled: false });
+                    self.turn.get_or_insert(Turn { source: None, asked: false, ends_by: None });
                 }
                 Step::TurnEnded { reason, message } => self.end_turn(reason, message, now, out),
                 Step::Trouble { kind, message } => {
@@ -424,7 +446,7 @@ impl Session {
             } else {
                 text
             };
-            self.turn = Some(Turn { source: Some(source.clone()), asked: false, cancelled: false });
+            self.turn = Some(Turn { source: Some(source.clone()), asked: false, ends_by: None });
             let steps = self.protocol.prompt(&said, &source);
             self.follow(steps, now, out);
         }
@@ -441,7 +463,7 @@ impl Session {
     /// Completes the transcript of an agent that has ended.
     fn end(&mut self, now: UnixMs, out: &mut Vec<Out>) {
         self.phase = Phase::Over;
-        let was_cancelled = self.turn.as_ref().is_some_and(|turn| turn.cancelled);
+        let was_cancelled = self.turn.as_ref().is_some_and(Turn::is_cancelled);
         let reason = if was_cancelled { TurnEnd::Cancelled } else { TurnEnd::Error };
         self.end_turn(reason, Some("the agent has ended".to_owned()), now, out);
         self.withdraw_all(now, out);

@@ -4,27 +4,30 @@
 //! Whether a tool may be started is decided by the claim of its run directory alone, so everything here may be repeated. An
 //! agent has ended when its host has, and nothing that carries its run id is alive.
 
+mod found;
+mod stock;
+
+pub(super) use stock::{directories, discard_old, take_stock};
+
 use super::failpoint;
 use super::steady::SteadyClock;
-use super::supervisor::{AgentFate, Event, KnownAgent, Look, Slot, StartOutcome, StopReason};
+use super::supervisor::{Event, StartOutcome, StopReason};
 use super::tasks::Tasks;
 use crate::agent::environment::{Surroundings, agent_environment};
-use crate::agent::launch::{Request, cannot_start, launch};
-use crate::agent::process::{ProcessId, Signalled, kill_until_none, with_run_id};
-use crate::agent::run_dir::{Ended, Facts, LOG_LIMIT_BYTES, Prepared, Refused, RunDir, Spec};
-use crate::config::Config;
+use crate::agent::launch::{Request, launch};
+use crate::agent::process::{ProcessId, Signalled};
+use crate::agent::run_dir::{LOG_LIMIT_BYTES, Prepared, Refused, RunDir, Spec};
 use crate::credentials::AgentCredential;
-use crate::home::{Home, create_private_dir};
-use crate::tools::{Detection, Detector, ToolSpec, Tools, models, registry, spawn_path_for, tool_environment};
+use crate::home::Home;
+use crate::tools::{Detection, registry};
 use crate::{ServerUrl, clock};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::AgentExit;
-use chatroom_protocol::command::{CommandFailure, CommandResult, FailureCode, StartOrder};
+use chatroom_protocol::command::{CommandFailure, FailureCode, StartOrder};
 use chatroom_protocol::id::{AgentId, CommandId};
-use chatroom_protocol::tool::{ToolName, ToolStatus};
+use found::{Found, allowed_dir};
 use rustix::process::Signal;
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -32,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use stock::end_of;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
@@ -45,16 +49,8 @@ const HOST_WAIT: Duration = Duration::from_secs(15);
 const STOP_WAIT: Duration = Duration::from_millis(6_500);
 /// How long killing what a host left behind may take.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
-/// How long the first detection may take before a start goes on without it.
-const DETECTION_WAIT: Duration = Duration::from_secs(30);
 /// Between looks at facts that tell nothing of themselves.
 const LOOK: Duration = Duration::from_millis(20);
-/// Directories of runs that have ended are kept so long...
-const KEEP_MS: i64 = 7 * 24 * 60 * 60_000;
-/// ...and no more than so many of them.
-const KEEP_COUNT: usize = 200;
-/// What was prepared and not used for so long belongs to no host that is still on its way.
-const UNUSED_MS: i64 = 60 * 60_000;
 
 /// What it takes to start agents.
 #[derive(Debug)]
@@ -74,13 +70,6 @@ pub(super) struct Runs {
 
     /// Agents whose end somebody waits for.
     pub(super) watched: Mutex<HashSet<AgentId>>,
-}
-
-/// A tool of this machine, and what it is started with.
-struct Found {
-    config: Config,
-    detection: Arc<Detection>,
-    program: PathBuf,
 }
 
 impl Runs {
@@ -171,9 +160,8 @@ impl Runs {
             args: launch.args,
             env,
             cwd,
-            stdin: launch.stdin,
             log_limit_bytes: LOG_LIMIT_BYTES,
-            session: Some(launch.session),
+            session: launch.session,
         };
         let prepared = Prepared {
             agent_id: order.agent_id.clone(),
@@ -187,51 +175,6 @@ impl Runs {
         run.prepare(&prepared, &spec, &order.prompt).map_err(storage)?;
         self.save_credential(&run, order).map_err(storage)?;
         Ok(run)
-    }
-
-    /// The words of a tool, and its program as it was detected; looked for again when it was not there.
-    async fn tool(&self, name: &ToolName) -> Result<(ToolSpec, Found), CommandFailure> {
-        let home = self.home.clone();
-        let tools = spawn_blocking(move || Tools::load(&home)).await.unwrap_or_default();
-        let tool = tools.find(name.as_str()).cloned().ok_or_else(|| match tools.fault() {
-            Some(fault) => {
-                let message = format!("this machine does not know the tool {name}: {fault}");
-                CommandFailure::new(FailureCode::ToolMissing, message).hint("mend the file, then try again")
-            }
-            None => cannot_start(name.as_str()),
-        })?;
-        let config = Config::load(&self.home).map_err(|error| {
-            let message = format!("the settings of that machine's owner cannot be used: {error}");
-            CommandFailure::new(FailureCode::StorageFailed, message).hint("mend the file, then try again")
-        })?;
-        let mut detection = self.detection().await;
-        let program = match program_of(name, &detection, &self.cli_path) {
-            Ok(program) => program,
-            // What is known may be minutes old: it may have been installed or mended since.
-            Err(_) => {
-                let detector = Detector::new(&self.home, &config).with_environment();
-                detection = Arc::new(detector.detect().await);
-                self.detect_again.notify_one();
-                program_of(name, &detection, &self.cli_path)?
-            }
-        };
-        Ok((tool, Found { config, detection, program }))
-    }
-
-    /// The models of a tool of this machine.
-    async fn models(&self, name: &ToolName) -> Result<CommandResult, CommandFailure> {
-        let (tool, Found { config, detection, program }) = self.tool(name).await?;
-        let adapter = detection.adapters.get(name).map(PathBuf::as_path);
-        let path = spawn_path_for(&detection.spawn_path, adapter.unwrap_or(&program));
-        let env = tool_environment(&tool, &config, std::env::vars_os(), &detection.environment, OsStr::new(&path));
-        let text = |text: OsString| text.into_string().ok();
-        let env = env.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
-        let dir = self.home.path().join(format!("models-{}", uuid::Uuid::now_v7()));
-        create_private_dir(&dir).map_err(storage)?;
-        let ask = models::Ask { tool: &tool, program: &program, adapter, env: &env, dir: &dir };
-        let found = models::list(&ask).await;
-        let _ = spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
-        Ok(CommandResult::Models(found?))
     }
 
     fn save_credential(&self, run: &RunDir, order: &StartOrder) -> io::Result<()> {
@@ -397,18 +340,6 @@ impl Runs {
         }
     }
 
-    /// Finds something out that changes nothing.
-    pub(super) async fn look(&self, look: Look) -> Result<CommandResult, CommandFailure> {
-        match look {
-            Look::Models(tool) => self.models(&tool).await,
-            Look::Dir(path) => {
-                let config = Config::load(&self.home).map_err(storage)?;
-                let usable = spawn_blocking(move || usable_dir(&path, &config)).await;
-                usable.unwrap_or_else(|error| Err(CommandFailure::new(FailureCode::Internal, error.to_string())))
-            }
-        }
-    }
-
     /// Stops an agent. Its end is told by whoever watches it. `why` tells whether it is wanted again when the machine is back.
     pub(super) async fn stop(self: &Arc<Self>, agent: AgentId, why: StopReason) {
         let Some(run) = RunDir::of(&self.home.agents_dir(), &agent) else { return };
@@ -446,24 +377,10 @@ impl Runs {
         Ok(())
     }
 
-    async fn detection(&self) -> Arc<Detection> {
-        let mut detection = self.detection.clone();
-        let found = timeout(DETECTION_WAIT, detection.wait_for(Option::is_some)).await;
-        match found {
-            Ok(Ok(found)) => found.clone().unwrap_or_else(nothing_detected),
-            _ => nothing_detected(),
-        }
-    }
-
     async fn tell(&self, event: Event) {
         // Without a listener the daemon has ended; the run directory tells the next one.
         let _ = self.events.send(event).await;
     }
-}
-
-fn nothing_detected() -> Arc<Detection> {
-    let spawn_path = std::env::var("PATH").unwrap_or_default();
-    Arc::new(Detection { spawn_path, ..Detection::default() })
 }
 
 /// Waits until a process is gone.
@@ -484,151 +401,6 @@ pub(super) async fn gone(process: &ProcessId) {
     while process.is_alive() {
         sleep(Duration::from_millis(250)).await;
     }
-}
-
-/// What the run directories tell of agents, for a daemon that begins. Ends what a dead host left behind. Blocks the thread.
-pub(super) fn take_stock(home: &Home) -> Vec<KnownAgent> {
-    let mut known = Vec::new();
-    for (agent, run) in directories(home) {
-        let mut facts = run.facts();
-        // Without a claim a host may be on its way to it; a command that is still open will find out.
-        let (Some(prepared), Some(_)) = (facts.prepared.clone(), &facts.claim) else { continue };
-        let host_is_gone = facts.host().is_some_and(|host| !host.is_alive());
-        if host_is_gone && facts.ended.is_none() && facts.refusal().is_none() {
-            if let Err(error) = end_of(&agent, &run) {
-                tracing::warn!(agent.id = %agent, %error, "an agent without a host would not end");
-            }
-            facts = run.facts();
-        }
-        let fate = fate_of(&facts);
-        let reported = facts.reported || fate == AgentFate::NeverRan;
-        known.push(KnownAgent { agent, slot: Slot::new(&prepared.chatroom_id, &prepared.role), fate, reported });
-    }
-    known
-}
-
-/// Removes the directories of runs that are over and told, when they are old or too many. Blocks the thread.
-pub(super) fn discard_old(home: &Home, now: UnixMs) {
-    let mut over = Vec::new();
-    for (_, run) in directories(home) {
-        let facts = run.facts();
-        let prepared_at = facts.prepared.as_ref().map_or(UnixMs(0), |prepared| prepared.prepared_at);
-        match (&facts.claim, &facts.ended) {
-            // Prepared for nothing, with its secrets.
-            (None, _) if now.since(prepared_at) > UNUSED_MS => over.push((UnixMs(0), run)),
-            (Some(_), Some(ended)) if facts.reported => over.push((ended.exited_at, run)),
-            (Some(_), _) if facts.refusal().is_some() => over.push((prepared_at, run)),
-            _ => {}
-        }
-    }
-    over.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-    for (number, (at, run)) in over.into_iter().enumerate() {
-        if number >= KEEP_COUNT || now.since(at) > KEEP_MS {
-            // What cannot be removed is tried again the next time.
-            let _ = std::fs::remove_dir_all(run.path());
-        }
-    }
-}
-
-pub(super) fn directories(home: &Home) -> impl Iterator<Item = (AgentId, RunDir)> {
-    let agents = home.agents_dir();
-    let entries = std::fs::read_dir(&agents).into_iter().flatten().flatten();
-    entries.filter_map(move |entry| {
-        let agent = AgentId::from(entry.file_name().into_string().ok()?);
-        let run = RunDir::of(&agents, &agent)?;
-        Some((agent, run))
-    })
-}
-
-fn fate_of(facts: &Facts) -> AgentFate {
-    if facts.refusal().is_some() {
-        return AgentFate::NeverRan;
-    }
-    match (&facts.ended, &facts.started) {
-        (Some(Ended { exit, exited_at, .. }), _) => AgentFate::Ended { exit: exit.clone(), at: *exited_at },
-        (None, Some(started)) => AgentFate::Running { pid: started.tool.pid, started_at: started.started_at },
-        (None, None) => AgentFate::Starting,
-    }
-}
-
-/// How a run has ended whose host is gone; none when its tool was never started. Blocks the thread.
-fn end_of(agent: &AgentId, run: &RunDir) -> io::Result<Option<(AgentExit, UnixMs)>> {
-    let facts = run.facts();
-    if facts.refusal().is_some() {
-        return Ok(None);
-    }
-    if let Some(ended) = facts.ended {
-        return Ok(Some((ended.exit, ended.exited_at)));
-    }
-    if !kill_until_none(|| with_run_id(agent), || (), SWEEP_LIMIT) {
-        return Err(io::Error::other("some of its processes are still alive"));
-    }
-    let exit = if facts.stop_wanted { AgentExit::Stopped } else { AgentExit::Lost };
-    let ended = Ended { exit, exited_at: clock::now(), stopped: facts.stop_wanted };
-    run.finish(&ended)?;
-    Ok(Some((ended.exit, ended.exited_at)))
-}
-
-/// The program of a tool, as it was detected.
-fn program_of(tool: &ToolName, detection: &Detection, cli: &Path) -> Result<PathBuf, CommandFailure> {
-    if tool.as_str() == registry::ECHO {
-        return Ok(cli.to_owned());
-    }
-    let missing = |message: String| CommandFailure::new(FailureCode::ToolMissing, message);
-    let Some(report) = detection.reports.iter().find(|report| report.name == *tool) else {
-        return Err(missing(format!("{tool} was not found on this machine")));
-    };
-    match (&report.status, &report.path) {
-        (ToolStatus::Ok { .. } | ToolStatus::NotSignedIn { .. }, Some(path)) => Ok(PathBuf::from(path)),
-        (ToolStatus::Broken { reason, repair }, _) => {
-            Err(missing(format!("{tool} does not run on this machine: {reason}")).hint(repair.clone()))
-        }
-        (ToolStatus::Missing { repair }, _) => {
-            Err(missing(format!("{tool} is not installed on this machine")).hint(repair.clone()))
-        }
-        (_, None) => Err(missing(format!("{tool} was not found on this machine"))),
-    }
-}
-
-/// The directory to work in, if the machine's owner lets agents work there.
-fn allowed_dir(dir: &Path, config: &Config) -> Result<PathBuf, CommandFailure> {
-    if config.allowed_dirs.is_none() {
-        return Ok(dir.to_owned());
-    }
-    let real = dir.canonicalize().map_err(|error| {
-        let code = match error.kind() {
-            io::ErrorKind::NotFound => FailureCode::WorkingDirMissing,
-            _ => FailureCode::WorkingDirDenied,
-        };
-        CommandFailure::new(code, format!("the working directory {} cannot be used: {error}", dir.display()))
-    })?;
-    if config.allows_dir(&real) {
-        return Ok(real);
-    }
-    let message = format!("the owner of this machine does not let agents work in {}", dir.display());
-    Err(CommandFailure::new(FailureCode::WorkingDirDenied, message)
-        .hint("choose another directory, or add it to allowed_dirs in ~/.chatroom/config.toml there"))
-}
-
-/// Whether an agent could work in a directory: it is there, may be entered, and its owner allows it. Blocks the thread.
-fn usable_dir(dir: &Path, config: &Config) -> Result<CommandResult, CommandFailure> {
-    let denied = |error: &dyn std::fmt::Display| {
-        CommandFailure::new(
-            FailureCode::WorkingDirDenied,
-            format!("the working directory {} cannot be used: {error}", dir.display()),
-        )
-    };
-    let real = dir.canonicalize().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CommandFailure::new(
-            FailureCode::WorkingDirMissing,
-            format!("the working directory {} does not exist", dir.display()),
-        ),
-        _ => denied(&error),
-    })?;
-    // Opening it finds out whether it is a directory that may be read.
-    std::fs::read_dir(&real).map_err(|error| denied(&error))?;
-    allowed_dir(&real, config)?;
-    Ok(CommandResult::DirIsUsable { path: real.to_string_lossy().into_owned() })
 }
 
 fn storage(error: impl std::fmt::Display) -> CommandFailure {

@@ -27,8 +27,8 @@ pub(super) struct Child {
     pub(super) stderr: Option<PipeReader>,
     /// Since when its end is wanted, when that is so.
     pub(super) ending: Option<Instant>,
-    /// Since when its standard output is closed.
-    pub(super) silent: Option<Instant>,
+    /// Since when it has closed its standard output, or its standard input before everything was written.
+    pub(super) closed: Option<Instant>,
     outgoing: Vec<u8>,
     /// Whether nothing follows what waits to be written.
     is_last: bool,
@@ -66,7 +66,7 @@ impl Child {
             stdout: Some(stdout),
             stderr: Some(stderr),
             ending: None,
-            silent: None,
+            closed: None,
             outgoing: wanted.stdin.unwrap_or_default().into_bytes(),
             is_last,
             lines: Lines::default(),
@@ -105,7 +105,10 @@ impl Child {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // It has closed its end.
-                _ => self.stdin = None,
+                _ => {
+                    self.stdin = None;
+                    self.closed.get_or_insert_with(Instant::now);
+                }
             }
         }
         if self.is_last || self.stdin.is_none() {
@@ -120,10 +123,11 @@ impl Child {
     pub(super) fn read_lines(&mut self, mut each: impl FnMut(String)) -> bool {
         let lines = &mut self.lines;
         let had_some = read(&mut self.stdout, |bytes| lines.push(bytes, &mut each));
-        if self.stdout.is_none()
-            && let Some(rest) = lines.rest()
-        {
-            each(rest);
+        if self.stdout.is_none() {
+            self.closed.get_or_insert_with(Instant::now);
+            if let Some(rest) = lines.rest() {
+                each(rest);
+            }
         }
         had_some
     }

@@ -3,14 +3,15 @@
 
 use super::child::Child;
 use super::control::Control;
-use super::{LEFTOVER_GRACE, Signals, enter, tell_started, usable_program};
+use super::{Signals, enter, refuse, tell_started, usable_program};
 use crate::agent::output_log::OutputLog;
 use crate::agent::process::{descendants, kill_until_none};
-use crate::agent::run_dir::{Ended, Refused, RunDir, SessionSpec, Spec};
+use crate::agent::run_dir::{Ended, Refused, RunDir, Spec};
 use crate::agent::session::{In, Out, Run, Session};
 use crate::agent::transcript::Writer;
 use crate::clock;
 use crate::home::create_private_dir;
+use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, Trouble, TroubleKind};
 use chatroom_protocol::command::FailureCode;
 use chatroom_protocol::host::HostState;
@@ -26,22 +27,24 @@ use std::time::{Duration, Instant};
 
 /// How long a cancelled turn may take to end before the tool's input is closed.
 const CANCEL_GRACE: Duration = Duration::from_millis(700);
-/// How long a tool that has closed its output may take to end, before its end is wanted.
-const SILENCE_GRACE: Duration = Duration::from_millis(1_000);
+/// How long a tool that has closed its input or output may take to end, before its end is wanted.
+const CLOSED_GRACE: Duration = Duration::from_millis(1_000);
 /// How long the tool may take to end by itself once its end is wanted.
 const CLOSE_GRACE: Duration = Duration::from_millis(1_500);
 /// How long it may take after a signal, then.
 const TERM_GRACE: Duration = Duration::from_millis(2_500);
 /// How long killing may take before it is given up. With the others it fits into what a daemon waits for a stop.
 const KILL_LIMIT: Duration = Duration::from_millis(2_000);
+/// How long what a run left behind may take to end by itself once the tool is gone.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 /// Bytes of lines that are written to the log together.
 const LOG_PIECE_BYTES: usize = 32 * 1024;
 /// Rounds of output that are read after the end of a run; somebody who escaped may hold the pipe and write for ever.
 const LAST_ROUNDS: usize = 512;
 
 /// Runs a live session to its end.
-pub(super) fn host(run: &RunDir, spec: &Spec, session: &SessionSpec, signals: &mut Signals) -> io::Result<()> {
-    let (mut live, opening) = match prepare(run, spec, session, signals) {
+pub(super) fn host(run: &RunDir, spec: &Spec, signals: &mut Signals) -> io::Result<()> {
+    let (mut live, opening) = match prepare(run, spec, signals) {
         Ok(prepared) => prepared,
         Err(refused) => return refuse(run, &refused),
     };
@@ -67,19 +70,8 @@ pub(super) fn host(run: &RunDir, spec: &Spec, session: &SessionSpec, signals: &m
     started
 }
 
-fn refuse(run: &RunDir, refused: &Refused) -> io::Result<()> {
-    run.remove_secrets();
-    let _ = fs::remove_dir_all(run.tmp());
-    run.put_refused(refused)
-}
-
 /// Makes everything but the tool's process, and tells what to start it with.
-fn prepare<'a>(
-    run: &'a RunDir,
-    spec: &'a Spec,
-    session: &SessionSpec,
-    signals: &'a mut Signals,
-) -> Result<(Live<'a>, Option<Run>), Refused> {
+fn prepare<'a>(run: &'a RunDir, spec: &'a Spec, signals: &'a mut Signals) -> Result<(Live<'a>, Option<Run>), Refused> {
     let storage = |error: io::Error| Refused {
         code: FailureCode::StorageFailed,
         message: format!("the run directory cannot be used: {error}"),
@@ -87,7 +79,7 @@ fn prepare<'a>(
     enter(&spec.cwd)?;
     create_private_dir(&run.tmp()).map_err(storage)?;
     let brief = fs::read_to_string(run.prompt()).map_err(storage)?;
-    let session = Session::new(session, &spec.agent_id, &spec.args, &spec.cwd, &spec.env, brief);
+    let session = Session::new(&spec.session, &spec.agent_id, &spec.args, &spec.cwd, &spec.env, brief);
     let opening = session.opening();
     if opening.is_none() {
         usable_program(&spec.program)?;
@@ -141,8 +133,8 @@ struct Closing {
 enum Why {
     Stop,
     Trouble(Trouble),
-    /// The tool has closed its output.
-    Silence,
+    /// The tool has closed its input or output.
+    Closed,
 }
 
 impl Live<'_> {
@@ -161,8 +153,8 @@ impl Live<'_> {
                 return Ok(());
             }
             self.end_cancelled_run();
-            if self.is_kept_running && self.silent_for().is_some_and(|silent| silent >= SILENCE_GRACE) {
-                self.close(Why::Silence);
+            if self.is_kept_running && self.closed_for().is_some_and(|passed| passed >= CLOSED_GRACE) {
+                self.close(Why::Closed);
             }
             self.tell();
             let wait = self.wait();
@@ -198,10 +190,10 @@ impl Live<'_> {
             Some(Why::Stop) if is_unseen || self.run.facts().stop_wanted => AgentExit::Stopped,
             Some(Why::Stop) => AgentExit::ShutDown,
             Some(Why::Trouble(trouble)) => AgentExit::Unusable { trouble },
-            Some(Why::Silence) => match self.gone.take().or(last).filter(|_| by_itself) {
+            Some(Why::Closed) => match self.gone.take().or(last).filter(|_| by_itself) {
                 Some(exit) => exit,
                 None => {
-                    let message = "the tool has closed its output and did not end".to_owned();
+                    let message = "the tool has closed its input or output and did not end".to_owned();
                     let trouble = Trouble { kind: TroubleKind::Protocol, message, repair: None, at: clock::now() };
                     AgentExit::Unusable { trouble }
                 }
@@ -241,6 +233,8 @@ impl Live<'_> {
                             }));
                         }
                     }
+                    // Nothing is started any more for an agent that is about to end.
+                    Out::Run(_) if self.closing.is_some() => {}
                     Out::Run(wanted) => {
                         if let Err(refused) = self.start(wanted) {
                             events.push_back(In::RunFailed(refused.message));
@@ -306,24 +300,25 @@ impl Live<'_> {
     fn hear_tool(&mut self) -> bool {
         let Some(child) = &mut self.child else { return false };
         child.send();
-        let log = &mut self.log;
-        let mut has_said = child.read_errors(|bytes| log.write(bytes));
+        // Read first and kept last: what it has said before its last words stands before them, and these are its reason to end.
+        let mut errors = Vec::new();
+        let mut has_said = child.read_errors(|bytes| errors.extend_from_slice(bytes));
         let mut lines = Vec::new();
         has_said |= child.read_lines(|line| lines.push(line));
-        if child.stdout.is_none() {
-            child.silent.get_or_insert_with(Instant::now);
-        }
         for line in lines {
             self.happen(In::Line(line));
         }
         self.keep_log();
+        if !errors.is_empty() {
+            self.log.write(&errors);
+        }
         has_said
     }
 
-    /// Since how long the tool that still runs has had no output to write to.
-    fn silent_for(&self) -> Option<Duration> {
+    /// Since how long the tool that still runs has had no output to write to, or does not take what is written to it.
+    fn closed_for(&self) -> Option<Duration> {
         let child = self.child.as_ref().filter(|child| child.status.is_none())?;
-        child.silent.map(|since| since.elapsed())
+        child.closed.map(|since| since.elapsed())
     }
 
     fn keep_log(&mut self) {
@@ -378,7 +373,7 @@ impl Live<'_> {
     fn wait(&self) -> Option<Duration> {
         let ended = self.child.as_ref().is_some_and(|child| child.status.is_some());
         let now = clock::now();
-        let until = |deadline: chatroom_protocol::UnixMs| Duration::from_millis(deadline.since(now).unsigned_abs());
+        let until = |deadline: UnixMs| Duration::from_millis(u64::try_from(deadline.since(now)).unwrap_or(0));
         let closing = self.closing.as_ref().map(|closing| {
             let steps = [CANCEL_GRACE, CLOSE_GRACE, CLOSE_GRACE + TERM_GRACE];
             let passed = closing.begun.elapsed();
@@ -390,7 +385,7 @@ impl Live<'_> {
             self.session.deadline().map(until),
             self.journal.deadline().map(until),
             closing,
-            self.silent_for().and_then(|silent| SILENCE_GRACE.checked_sub(silent)),
+            self.closed_for().and_then(|passed| CLOSED_GRACE.checked_sub(passed)),
             ending.map(|since| TERM_GRACE.saturating_sub(since.elapsed())),
             self.tell_in,
         ]

@@ -1,13 +1,12 @@
 //! Live sessions against real processes: small scripts that speak as tools do, and a daemon that is this test.
 
-use super::super::run_dir::{Facts, OutputFormat, RunDir, SessionSpec};
+use super::super::run_dir::{Facts, RunDir};
 use super::super::transcript::Reader;
-use super::tests::{Run, stop, until};
+use super::tests::{Run, stop, until, wanted_stop};
 use crate::socket_path::with_address;
 use chatroom_protocol::agent::{AgentExit, TroubleKind, TurnState};
 use chatroom_protocol::command::FailureCode;
 use chatroom_protocol::host::{HostOrder, HostState};
-use chatroom_protocol::tool::PermissionMode;
 use chatroom_protocol::transcript::{Choice, Decider, DriverKind, Entry, PermissionOutcome, TranscriptEvent, TurnEnd};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -48,30 +47,6 @@ while IFS= read -r line; do
 done
 echo "input is closed" >&2
 "#;
-
-fn session(driver: DriverKind) -> SessionSpec {
-    SessionSpec {
-        driver,
-        output: OutputFormat::Plain,
-        resume_args: Vec::new(),
-        resume: None,
-        model: None,
-        lists_all_models: true,
-        permission_mode: PermissionMode::Ask,
-        cli: "/opt/chatroom".into(),
-        chatroom_id: "room".into(),
-        role: "builder".to_owned(),
-        mcp: false,
-        login_repair: Some("tool login".to_owned()),
-        start_limit_ms: 20_000,
-    }
-}
-
-fn run(driver: DriverKind, script: &str) -> Run {
-    let mut run = Run::new(script);
-    run.spec.session = Some(session(driver));
-    run
-}
 
 /// The other end of the host's socket.
 struct Daemon {
@@ -143,11 +118,6 @@ fn texts(run: &Run) -> String {
     entries(run).into_iter().filter_map(text).collect()
 }
 
-fn wanted_stop(run: &Run, host: &mut Child) -> Duration {
-    run.dir.put_stop_wanted().unwrap();
-    stop(host)
-}
-
 fn exit(facts: Facts) -> AgentExit {
     facts.ended.unwrap().exit
 }
@@ -161,7 +131,7 @@ fn trouble(exit: AgentExit) -> TroubleKind {
 
 #[test]
 fn tasks_and_sayings_are_told_in_one_session_and_its_end_is_complete() {
-    let run = run(DriverKind::Acp, ACP_TOOL);
+    let run = Run::of(DriverKind::Acp, ACP_TOOL);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     assert!(!run.dir.prompt().exists());
@@ -203,7 +173,7 @@ fn tasks_and_sayings_are_told_in_one_session_and_its_end_is_complete() {
 
 #[test]
 fn a_cancelled_turn_ends_and_the_next_one_runs() {
-    let run = run(DriverKind::Acp, ACP_TOOL);
+    let run = Run::of(DriverKind::Acp, ACP_TOOL);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     daemon.say("a", "SLOW");
@@ -218,7 +188,7 @@ fn a_cancelled_turn_ends_and_the_next_one_runs() {
 
 #[test]
 fn a_stop_cancels_the_turn_and_refuses_what_waits() {
-    let run = run(DriverKind::Acp, ACP_TOOL);
+    let run = Run::of(DriverKind::Acp, ACP_TOOL);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     daemon.say("a", "please PERMIT");
@@ -237,7 +207,7 @@ fn a_stop_cancels_the_turn_and_refuses_what_waits() {
 
 #[test]
 fn a_machine_that_shuts_down_is_no_stop() {
-    let run = run(DriverKind::Acp, ACP_TOOL);
+    let run = Run::of(DriverKind::Acp, ACP_TOOL);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     stop(&mut host);
@@ -247,7 +217,7 @@ fn a_machine_that_shuts_down_is_no_stop() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_directory_with_a_long_path_is_heard_too() {
-    let mut run = run(DriverKind::Acp, ACP_TOOL);
+    let mut run = Run::of(DriverKind::Acp, ACP_TOOL);
     run.dir = RunDir::of(&run.work.join("x".repeat(120)), &run.agent).unwrap();
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
@@ -259,23 +229,31 @@ fn a_run_directory_with_a_long_path_is_heard_too() {
 fn a_tool_that_cannot_work_ends_its_agent_with_the_reason() {
     let auth = r#"IFS= read -r line
         echo '{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"Authentication required"}}'; cat >/dev/null"#;
-    let run_ = run(DriverKind::Acp, auth);
-    let facts = run_.to_its_end();
+    let signs = Run::of(DriverKind::Acp, auth);
+    let facts = signs.to_its_end();
     assert_eq!(trouble(exit(facts)), TroubleKind::NotSignedIn);
-    let Some(Entry::Trouble { trouble: told }) = entries(&run_).pop() else { panic!() };
+    let Some(Entry::Trouble { trouble: told }) = entries(&signs).pop() else { panic!() };
     assert_eq!(told.repair.as_deref(), Some("tool login"));
 
-    let mut hangs = run(DriverKind::Acp, "exec sleep 60");
-    if let Some(session) = &mut hangs.spec.session {
-        session.start_limit_ms = 200;
-    }
+    let mut hangs = Run::of(DriverKind::Acp, "exec sleep 60");
+    hangs.spec.session.start_limit_ms = 200;
     assert_eq!(trouble(exit(hangs.to_its_end())), TroubleKind::Silent);
     assert_eq!(hangs.left(), 0);
 
-    let closes = run(DriverKind::Acp, "exec >&- 2>&-; sleep 60");
+    let closes = Run::of(DriverKind::Acp, "exec >&- 2>&-; sleep 60");
     assert_eq!(trouble(exit(closes.to_its_end())), TroubleKind::Protocol);
 
-    let ends = run(DriverKind::Acp, "echo 'no such model' >&2; exit 3");
+    let deaf = Run::of(DriverKind::Acp, &ACP_TOOL.replace("echo prompt >> prompts", "exec <&-; sleep 60"));
+    let (mut host, mut daemon) = start(&deaf);
+    daemon.until_idle();
+    daemon.say("a", "this is heard");
+    daemon.until(|state| state.turn == TurnState::Working);
+    daemon.order(&HostOrder::Cancel { input_id: "c".into() });
+    assert!(host.wait().unwrap().success());
+    let AgentExit::Unusable { trouble: of_deaf } = exit(deaf.dir.facts()) else { panic!() };
+    assert_eq!(of_deaf.message, "the tool has closed its input or output and did not end");
+
+    let ends = Run::of(DriverKind::Acp, "echo 'no such model' >&2; exit 3");
     assert_eq!(exit(ends.to_its_end()), AgentExit::Code { code: 3 });
     assert_eq!(ends.output(), "no such model\n");
 }
@@ -283,7 +261,7 @@ fn a_tool_that_cannot_work_ends_its_agent_with_the_reason() {
 #[test]
 fn a_tool_that_ends_in_its_turn_leaves_a_complete_transcript() {
     let script = ACP_TOOL.replace("*SLOW*)", "*DIE*) exit 5 ;; *SLOW*)");
-    let run = run(DriverKind::Acp, &script);
+    let run = Run::of(DriverKind::Acp, &script);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     daemon.task("DIE", 1);
@@ -299,7 +277,7 @@ fn a_tool_that_ends_in_its_turn_leaves_a_complete_transcript() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_flood_costs_neither_memory_nor_the_session() {
-    let run = run(DriverKind::Acp, ACP_TOOL);
+    let run = Run::of(DriverKind::Acp, ACP_TOOL);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     let peak = || {
@@ -323,7 +301,7 @@ fn a_flood_costs_neither_memory_nor_the_session() {
 
 #[test]
 fn a_tool_that_heeds_nothing_is_killed_with_its_children_in_time() {
-    let run = run(
+    let run = Run::of(
         DriverKind::Acp,
         "trap '' TERM INT HUP; (setsid sh -c 'trap \"\" TERM; echo a >> up; while :; do sleep 60; done' &); \
          (setsid setsid sh -c 'echo b >> up; exec sleep 60' &); while :; do sleep 60; done",
@@ -337,15 +315,16 @@ fn a_tool_that_heeds_nothing_is_killed_with_its_children_in_time() {
 
 #[test]
 fn a_tool_of_one_shot_is_run_for_each_prompt() {
-    let script = "cat; echo; test ! -e hang || exec sleep 60";
-    let run = run(DriverKind::OneShot, script);
+    // What a run leaves behind ends with it.
+    let script = "setsid sleep 60 >/dev/null 2>&1 & cat; echo; test ! -e hang || exec sleep 60";
+    let run = Run::of(DriverKind::OneShot, script);
     let (mut host, mut daemon) = start(&run);
     daemon.until_idle();
     assert_eq!(run.dir.facts().started.unwrap().tool.pid, host.id());
     daemon.task("one", 1);
     daemon.until_over();
     // Without a session the brief is said each time.
-    assert_eq!(texts(&run), "the prompt\n\none\n");
+    assert_eq!((texts(&run).as_str(), run.left()), ("the prompt\n\none\n", 0));
     daemon.order(&HostOrder::TaskOpen { task_id: "t".into(), delivery: 1 });
     daemon.until_over();
     assert_eq!(texts(&run), "the prompt\n\none\nthe prompt\n\nremember\n");
@@ -363,7 +342,7 @@ fn a_tool_of_one_shot_is_run_for_each_prompt() {
 #[test]
 fn a_program_that_is_not_there_is_refused_whichever_way_it_is_spoken_to() {
     for driver in [DriverKind::Acp, DriverKind::OneShot] {
-        let mut run = run(driver, "exit 0");
+        let mut run = Run::of(driver, "exit 0");
         run.spec.program = run.work.join("no-tool");
         let facts = run.to_its_end();
         assert_eq!(facts.refused.unwrap().code, FailureCode::ToolMissing);
@@ -385,10 +364,10 @@ fn claude_goes_on_with_an_earlier_session_or_begins_anew() {
               echo '{"type":"result","subtype":"success","is_error":false,"result":"done"}' ;;
           esac
         done"#;
-    let mut known = run(DriverKind::Claude, script);
-    let mut gone = run(DriverKind::Claude, script);
+    let mut known = Run::of(DriverKind::Claude, script);
+    let mut gone = Run::of(DriverKind::Claude, script);
     for (run, resume) in [(&mut known, "known"), (&mut gone, "gone")] {
-        let session = run.spec.session.as_mut().unwrap();
+        let session = &mut run.spec.session;
         session.resume = Some(resume.to_owned());
         session.resume_args = vec!["--resume={session}".to_owned()];
     }
@@ -401,4 +380,23 @@ fn claude_goes_on_with_an_earlier_session_or_begins_anew() {
         wanted_stop(run, &mut host);
         assert_eq!(exit(run.dir.facts()), AgentExit::Stopped);
     }
+}
+
+#[test]
+fn a_stop_does_not_start_a_tool_anew_that_has_not_taken_its_earlier_session_up_yet() {
+    let script = r#"
+        echo start >> starts
+        while IFS= read -r line; do
+          case $line in
+            *'"subtype":"initialize"'*) echo '{"type":"control_response","response":{"subtype":"success","request_id":"initialize","response":{}}}' ;;
+          esac
+        done"#;
+    let mut run = Run::of(DriverKind::Claude, script);
+    run.spec.session.resume = Some("earlier".to_owned());
+    let (mut host, mut daemon) = start(&run);
+    daemon.until_idle();
+    let took = wanted_stop(&run, &mut host);
+    assert_eq!(fs::read_to_string(run.work.join("starts")).unwrap(), "start\n");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(exit(run.dir.facts()), AgentExit::Stopped);
 }

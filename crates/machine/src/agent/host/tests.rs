@@ -1,13 +1,15 @@
 //! The host against real processes. It runs in a process of its own: this test program, asked for one test.
 
 use super::super::process::{ProcessId, Signalled, with_run_id};
-use super::super::run_dir::{Facts, LOG_LIMIT_BYTES, Prepared, RunDir, Spec, Stdin};
+use super::super::run_dir::tests::session;
+use super::super::run_dir::{Facts, LOG_LIMIT_BYTES, Prepared, RunDir, Spec};
 use super::run_host;
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::AgentExit;
 use chatroom_protocol::command::FailureCode;
 use chatroom_protocol::id::{AgentId, ChatroomId, CommandId};
 use chatroom_protocol::tool::ToolName;
+use chatroom_protocol::transcript::DriverKind;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,8 +36,13 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// A run of `/bin/sh` with `script`.
-    pub(super) fn new(script: &str) -> Self {
+    /// A run of `/bin/sh` with `script`, a tool that says nothing of the protocol in which it is spoken to.
+    fn new(script: &str) -> Self {
+        Self::of(DriverKind::Acp, script)
+    }
+
+    /// A run of `/bin/sh` with `script`, which is spoken to as `driver` says.
+    pub(super) fn of(driver: DriverKind, script: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let work = root.path().join("work");
         fs::create_dir(&work).unwrap();
@@ -47,9 +54,8 @@ impl Run {
             args: vec!["-c".to_owned(), script.to_owned()],
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             cwd: work.clone(),
-            stdin: Stdin::Prompt,
             log_limit_bytes: LOG_LIMIT_BYTES,
-            session: None,
+            session: session(driver),
         };
         Self { _root: root, agent, dir, work, spec }
     }
@@ -118,17 +124,28 @@ pub(super) fn stop(host: &mut Child) -> Duration {
     begun.elapsed()
 }
 
+/// A stop that the owner of the agent wants.
+pub(super) fn wanted_stop(run: &Run, host: &mut Child) -> Duration {
+    run.dir.put_stop_wanted().unwrap();
+    stop(host)
+}
+
 #[test]
-fn the_tool_gets_prompt_directory_and_its_own_environment() {
-    let run = Run::new("cat; pwd; echo \"$CHATROOM_RUN_ID $TMPDIR\"; test -d \"$TMPDIR\"; env | wc -l; exit 7");
+fn the_tool_gets_its_directory_and_its_own_environment() {
+    let run = Run::new("pwd; echo \"$CHATROOM_RUN_ID $TMPDIR\"; test -d \"$TMPDIR\"; env; exit 7");
     let facts = run.to_its_end();
     let ended = facts.ended.unwrap();
     assert_eq!(ended.exit, AgentExit::Code { code: 7 });
     assert!(!ended.stopped);
     let (agent, tmp) = (&run.agent, run.dir.tmp());
-    // PATH, PWD, TMPDIR, the run id, and what the shell itself adds.
-    let expected = format!("the prompt\n{}\n{agent} {}\n", run.work.display(), tmp.display());
-    assert!(run.output().starts_with(&expected), "{}", run.output());
+    let output = run.output();
+    let expected = format!("{}\n{agent} {}\n", run.work.display(), tmp.display());
+    assert!(output.starts_with(&expected), "{output}");
+    // Beside what the shell itself adds.
+    let names = output.lines().skip(2).filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+    let mut names: Vec<_> = names.filter(|name| !["_", "OLDPWD", "SHLVL"].contains(name)).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["CHATROOM_RUN_ID", "PATH", "PWD", "TMPDIR"]);
     assert!(!tmp.exists());
     assert!(!run.dir.prompt().exists());
     assert!(run.dir.spec().is_err());
@@ -195,31 +212,19 @@ fn nothing_that_the_tool_left_behind_outlives_it() {
 }
 
 #[test]
-fn a_stop_ends_what_ignores_signals_and_sits_in_other_sessions() {
-    let run = Run::new(
-        "trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; echo a >> up; while :; do sleep 60; done' & \
-         (setsid setsid sh -c 'echo b >> up; exec sleep 60' &); while :; do sleep 60; done",
-    );
-    run.prepare();
-    let mut host = run.host();
-    until("both children run", || fs::read_to_string(run.work.join("up")).is_ok_and(|up| up.lines().count() == 2));
-    assert!(run.left() >= 3);
-    let took = stop(&mut host);
-    assert!(took < Duration::from_secs(6), "{took:?}");
-    assert_eq!(run.left(), 0);
-    let ended = run.dir.facts().ended.unwrap();
-    assert_eq!((ended.exit, ended.stopped), (AgentExit::Stopped, true));
-}
-
-#[test]
 fn a_tool_that_obeys_is_stopped_at_once() {
-    let run = Run::new("echo up; exec sleep 60");
-    run.prepare();
-    let mut host = run.host();
-    until("it runs", || run.output() == "up\n");
-    let took = stop(&mut host);
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    assert_eq!(run.left(), 0);
+    // The end of its input is enough, or else a signal.
+    for (script, limit_ms) in [("echo up; cat > heard", 1_000), ("echo up; exec sleep 60", 3_000)] {
+        let run = Run::new(script);
+        run.prepare();
+        let mut host = run.host();
+        until("it runs", || run.output() == "up\n");
+        let took = wanted_stop(&run, &mut host);
+        assert!(took < Duration::from_millis(limit_ms), "{script}: {took:?}");
+        assert_eq!(run.left(), 0);
+        let ended = run.dir.facts().ended.unwrap();
+        assert_eq!((ended.exit, ended.stopped), (AgentExit::Stopped, true));
+    }
 }
 
 #[test]
@@ -249,12 +254,23 @@ fn output_without_end_is_kept_within_its_limit() {
 }
 
 #[test]
-fn a_run_without_a_spec_is_refused() {
-    let run = Run::new("exit 0");
-    run.prepare();
-    run.dir.remove_secrets();
-    assert!(run.host().wait().unwrap().success());
-    assert_eq!(run.dir.facts().refused.unwrap().code, FailureCode::StorageFailed);
+fn a_run_whose_spec_is_gone_or_of_an_older_version_is_refused() {
+    // Older versions started tools without a session.
+    let of_old = r#"{"agentId":"a1","program":"/bin/sh","args":[],"env":{},"cwd":"/","stdin":"prompt","logLimitBytes":1,"session":null}"#;
+    for (spec, why) in [(None, "cannot be read: No such file"), (Some(of_old), "cannot be read: invalid type: null")] {
+        let run = Run::new("exit 0");
+        run.prepare();
+        let path = run.dir.path().join("spec.json");
+        match spec {
+            Some(spec) => fs::write(path, spec).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+        assert!(run.host().wait().unwrap().success());
+        let refused = run.dir.facts().refused.unwrap();
+        assert_eq!(refused.code, FailureCode::StorageFailed);
+        assert!(refused.message.contains(why), "{}", refused.message);
+        assert!(run.dir.spec().is_err() && !run.dir.prompt().exists());
+    }
 }
 
 #[test]

@@ -68,13 +68,15 @@ impl Session {
                 }
                 PermissionMode::Ask => false,
             };
-        let allowed = by_mode.then(|| {
+        self.turn.get_or_insert(Turn { source: None, asked: true, ends_by: None }).asked = true;
+        // Whatever the mode: what is asked in a turn that was cancelled is not to be done.
+        let is_cancelled = self.turn.as_ref().is_some_and(Turn::is_cancelled);
+        let allowed = (by_mode && !is_cancelled).then(|| {
             // Whoever may do everything loses nothing by a yes that lasts.
             let lasting =
                 || (self.mode == PermissionMode::Full).then(|| Choice::AllowAlways.find(&ask.options)).flatten();
             Choice::AllowOnce.find(&ask.options).or_else(lasting).cloned()
         });
-        self.turn.get_or_insert(Turn { source: None, asked: true, cancelled: false }).asked = true;
         let Ask { request_id, call_id, title, tool_kind, command, paths, options, is_ours: _ } = ask;
         let id = request_id.clone();
         self.open.insert(id.clone(), Open { options: options.clone() });
@@ -83,7 +85,7 @@ impl Session {
         );
         if let Some(option) = allowed.flatten() {
             self.settle(&id, Some(&option), option.kind, Decider::Mode, now, out);
-        } else if self.open.len() > MAX_OPEN || self.turn.as_ref().is_some_and(|turn| turn.cancelled) {
+        } else if self.open.len() > MAX_OPEN || is_cancelled {
             self.open.remove(&id);
             let outcome = PermissionOutcome::Withdrawn;
             out.push(self.note(Entry::PermissionSettled { request_id: id.clone(), outcome }, now));

@@ -1,6 +1,7 @@
 //! What is common to all tools, with a tool that does what the test says.
 
 use super::super::run_dir::OutputFormat;
+use super::super::run_dir::tests::session;
 use super::protocol::Ask;
 use super::*;
 use chatroom_protocol::transcript::{Choice, Decider, ToolKind};
@@ -54,21 +55,7 @@ impl Protocol for Puppet {
 }
 
 pub(super) fn spec(mode: PermissionMode) -> SessionSpec {
-    SessionSpec {
-        driver: DriverKind::Acp,
-        output: OutputFormat::Plain,
-        resume_args: Vec::new(),
-        resume: None,
-        model: None,
-        lists_all_models: true,
-        permission_mode: mode,
-        cli: "/opt/chatroom".into(),
-        chatroom_id: "room".into(),
-        role: "builder".to_owned(),
-        mcp: true,
-        login_repair: Some("tool login".to_owned()),
-        start_limit_ms: 10_000,
-    }
+    SessionSpec { permission_mode: mode, mcp: true, start_limit_ms: 10_000, ..session(DriverKind::Acp) }
 }
 
 struct Stage {
@@ -198,6 +185,8 @@ fn a_task_is_reminded_of_once_and_then_needs_its_owner() {
     assert_eq!(stage.records(), [Entry::NeedsYou { task_id: "t".into(), delivery: 1 }]);
     assert_eq!(stage.session.turn(), TurnState::NeedsYou);
     stage.order(HostOrder::TaskOver { task_id: "t".into(), delivery: 1 });
+    // Nobody is needed for what somebody has ended.
+    assert_eq!(stage.session.turn(), TurnState::Idle);
     stage.order(task(1));
     assert_eq!(stage.session.work(), None);
     stage.order(task(2));
@@ -281,6 +270,58 @@ fn a_cancel_withdraws_what_is_asked_and_leaves_what_waits() {
     assert_eq!(stage.told(), [Told::Answer("p2".to_owned(), None)]);
     stage.steps(vec![Step::TurnEnded { reason: TurnEnd::Cancelled, message: None }]);
     assert_eq!(stage.told().len(), 1);
+}
+
+#[test]
+fn a_turn_that_was_cancelled_gets_no_permission_by_the_mode() {
+    let mut stage = Stage::ready(PermissionMode::Full);
+    stage.order(say("a"));
+    stage.order(HostOrder::Cancel { input_id: "c".into() });
+    stage.told();
+    stage.steps(vec![ask("p1", ToolKind::Execute, true)]);
+    assert_eq!(stage.told(), [Told::Answer("p1".to_owned(), None)]);
+}
+
+#[test]
+fn a_tool_that_does_not_end_a_cancelled_turn_is_given_up() {
+    let mut stage = Stage::ready(PermissionMode::Ask);
+    stage.order(say("a"));
+    assert_eq!(stage.session.deadline(), None);
+    stage.order(HostOrder::Cancel { input_id: "c1".into() });
+    let deadline = stage.now + CANCEL_LIMIT_MS;
+    // It goes on, and is told again: the time has run since the first.
+    stage.steps(vec![Step::Entry(Entry::Text { text: "never mind".to_owned() })]);
+    stage.order(HostOrder::Cancel { input_id: "c2".into() });
+    assert_eq!(stage.session.deadline(), Some(deadline));
+    stage.now = deadline - 2;
+    stage.handle(In::Tick);
+    assert_eq!(stage.session.turn(), TurnState::Working);
+    stage.records();
+    stage.handle(In::Tick);
+    assert!(matches!(stage.outs.last(), Some(Out::End(trouble)) if trouble.kind == TroubleKind::Protocol));
+    let records = stage.records();
+    assert!(matches!(&records[0], Entry::Trouble { trouble } if trouble.message.contains("within 30 seconds")));
+    assert!(matches!(records[1..], [Entry::TurnEnded { reason: TurnEnd::Error, .. }]), "{records:?}");
+
+    // One that ends its turn in time has none to keep.
+    let mut stage = Stage::ready(PermissionMode::Ask);
+    stage.order(say("a"));
+    stage.order(HostOrder::Cancel { input_id: "c".into() });
+    stage.steps(vec![Step::TurnEnded { reason: TurnEnd::Cancelled, message: None }]);
+    assert_eq!(stage.session.deadline(), None);
+}
+
+#[test]
+fn time_changes_nothing_in_a_session_that_is_over() {
+    let mut stage = Stage::ready(PermissionMode::Ask);
+    stage.steps(vec![Step::Noise("one".to_owned())]);
+    stage.steps(vec![Step::Noise("two".to_owned())]);
+    assert!(stage.session.deadline().is_some());
+    stage.steps(vec![Step::Unusable { kind: TroubleKind::Protocol, message: "no".to_owned() }]);
+    assert_eq!(stage.session.deadline(), None);
+    stage.records();
+    stage.handle(In::End);
+    assert_eq!(stage.records(), [Entry::Output { text: "two\n".to_owned() }]);
 }
 
 #[test]
@@ -416,6 +457,7 @@ proptest! {
 
         let records = stage.records();
         let (mut runs, mut began_asked, mut prompts, mut open) = (false, false, 0, std::collections::BTreeSet::new());
+        let mut needs_you = false;
         let mut ended_inputs = Vec::new();
         for entry in &records {
             match entry {
@@ -425,11 +467,13 @@ proptest! {
                     prompts += 1;
                 }
                 Entry::TurnEnded { .. } => {
-                    prop_assert!(runs || began_asked, "an end without a turn");
+                    prop_assert!(runs || began_asked || needs_you, "an end without a turn");
                     prop_assert!(open.is_empty(), "a turn ended with open requests");
                     runs = false;
                     began_asked = false;
+                    needs_you = false;
                 }
+                Entry::NeedsYou { .. } => needs_you = true,
                 Entry::PermissionAsked { request_id, .. } => {
                     began_asked = true;
                     prop_assert!(open.insert(request_id.clone()));

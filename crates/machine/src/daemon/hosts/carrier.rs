@@ -5,14 +5,18 @@ use super::{Hosts, Live};
 use crate::CallError;
 use crate::agent::transcript::Reader;
 use chatroom_protocol::api::agents::{AppendTranscript, AppendTranscriptArgs};
+use chatroom_protocol::host::HostState;
 use chatroom_protocol::transcript::{APPEND_BYTES, APPEND_EVENTS, TranscriptEvent};
 use std::io;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// Between looks at a journal that tells nothing of itself: its line is cut.
 const LOOK: Duration = Duration::from_secs(1);
+/// Before what could not be carried is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// Carries until everything is told.
 pub(super) async fn carry(hosts: &Hosts, live: &Live) {
@@ -25,13 +29,14 @@ pub(super) async fn carry(hosts: &Hosts, live: &Live) {
     loop {
         // Looked at before the journal is read: what is written before the host is gone is found.
         let is_last = live.gone.is_cancelled();
-        loop {
+        let told = state.borrow().as_ref().map_or(0, |host| host.last_seq);
+        let is_whole = loop {
             let events = match read(&mut reader, through).await {
-                Ok(events) if events.is_empty() => break,
+                Ok(events) if events.is_empty() => break true,
                 Ok(events) => events,
                 Err(error) => {
                     tracing::warn!(agent.id = %live.agent_id, %error, "the transcript of an agent cannot be read");
-                    break;
+                    break false;
                 }
             };
             match append(hosts, live, events).await {
@@ -39,30 +44,35 @@ pub(super) async fn carry(hosts: &Hosts, live: &Live) {
                 // A server that takes events and does not come further would be asked for ever.
                 Ok(recorded) => {
                     tracing::warn!(agent.id = %live.agent_id, recorded, "the server does not take a transcript any further");
-                    break;
+                    break false;
                 }
                 Err(error) => return give_up(live, &error),
             }
-        }
+        };
         if is_last {
-            if let Err(error) = live.run.put_told() {
+            // What is missing is tried again by the next daemon.
+            if is_whole && let Err(error) = live.run.put_told() {
                 tracing::warn!(agent.id = %live.agent_id, %error, "that a transcript is carried cannot be written down");
             }
             return;
         }
-        let is_behind = |host: &Option<chatroom_protocol::host::HostState>| {
-            host.as_ref().is_some_and(|host| host.last_seq > through)
-        };
         tokio::select! {
             () = live.gone.cancelled() => {}
-            // Without a line the journal tells nothing of itself.
-            is_cut = async { state.wait_for(is_behind).await.is_err() } => if is_cut {
-                tokio::select! {
-                    () = live.gone.cancelled() => {}
-                    () = sleep(LOOK) => {}
-                }
-            },
+            () = until_news(&mut state, through, told) => {}
         }
+    }
+}
+
+/// Waits until the host tells of events beyond those that are carried, and those of which it had `told` already. What was told
+/// and could not be carried (a line that does not read, a server that does not take it) is tried again after a while.
+async fn until_news(state: &mut watch::Receiver<Option<HostState>>, through: i64, told: i64) {
+    let is_news = |host: &Option<HostState>| host.as_ref().is_some_and(|host| host.last_seq > through.max(told));
+    tokio::select! {
+        is_cut = async { state.wait_for(is_news).await.is_err() } => if is_cut {
+            // Without a line the journal tells nothing of itself.
+            sleep(LOOK).await;
+        },
+        () = sleep(AGAIN), if through < told => {}
     }
 }
 
@@ -96,5 +106,25 @@ fn give_up(live: &Live, error: &CallError) {
     tracing::warn!(agent.id = %live.agent_id, %error, "the server does not take the transcript of an agent");
     if live.gone.is_cancelled() {
         let _ = live.run.put_told();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chatroom_protocol::agent::TurnState;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn what_was_told_and_could_not_be_carried_is_not_tried_again_at_once() {
+        let host = |last_seq| Some(HostState { last_seq, turn: TurnState::Idle, work: None });
+        let (host_says, mut state) = watch::channel(host(5));
+        for (through, told, has_news) in [(4, 5, false), (5, 5, false), (6, 5, false), (4, 4, true)] {
+            let news = timeout(Duration::from_millis(20), until_news(&mut state, through, told)).await;
+            assert_eq!(news.is_ok(), has_news, "{through} {told}");
+        }
+        // Told while the journal was read.
+        host_says.send_replace(host(6));
+        until_news(&mut state, 4, 5).await;
     }
 }

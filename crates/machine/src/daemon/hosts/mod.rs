@@ -54,13 +54,17 @@ impl Hosts {
         Arc::new(Self { home, machine_id, sessions, tasks, inputs, attended: Mutex::default() })
     }
 
-    /// Cares for an agent until its host is gone and its transcript is carried. Does nothing for one that is cared for, or
-    /// that has no session to be spoken to.
+    /// Cares for an agent until its host is gone and its transcript is carried, also when its host is gone already. Does
+    /// nothing for one that is cared for, or whose tool was not started.
     pub(super) fn attend(self: &Arc<Self>, agent_id: &AgentId, run: &RunDir) {
-        if run.is_told() || !run.control_socket().exists() {
+        if run.is_told() {
             return;
         }
-        let Some(prepared) = run.facts().prepared else { return };
+        let facts = run.facts();
+        if facts.host().is_none() || facts.refusal().is_some() {
+            return;
+        }
+        let Some(prepared) = facts.prepared else { return };
         if !self.attended().insert(agent_id.clone()) {
             return;
         }

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::agent::launch::tests::order;
-use crate::agent::process::boot_id;
-use chatroom_protocol::tool::{PermissionMode, ToolReport};
+use crate::agent::process::{boot_id, with_run_id};
+use crate::agent::run_dir::Ended;
+use crate::daemon::supervisor::AgentFate;
+use chatroom_protocol::tool::{PermissionMode, ToolName, ToolReport, ToolStatus};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -106,15 +108,14 @@ fn failure(outcome: StartOutcome) -> CommandFailure {
 
 #[tokio::test]
 async fn an_agent_gets_its_credential_in_a_private_file_and_ends_with_a_stop() {
-    let mut machine = Machine::new("cat > got; echo \"$CHATROOM_CREDENTIAL_FILE\" >> got; setsid sleep 60 & sleep 60");
+    let mut machine = Machine::new("echo \"$CHATROOM_CREDENTIAL_FILE\" > got; setsid sleep 60 & sleep 60");
     let StartOutcome::Started { pid } = machine.start(FAR).await else { panic!("not started") };
     assert!(ProcessId::of(pid).unwrap().is_alive());
     let run = machine.run();
     let credential = AgentCredential::load(&run.credential()).unwrap();
     assert_eq!(credential.token.expose(), machine.order.credential);
     assert_eq!(fs::metadata(run.credential()).unwrap().permissions().mode() & 0o777, 0o600);
-    let got = format!("THE-PROMPT{}\n", run.credential().display());
-    machine.until_written("got", &got).await;
+    machine.until_written("got", &format!("{}\n", run.credential().display())).await;
     assert!(run.spec().is_err() && !run.prompt().exists());
 
     let agent = machine.order.agent_id.clone();

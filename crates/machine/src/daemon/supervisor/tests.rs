@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::daemon::journal::Intent;
-use chatroom_protocol::command::{NoPayload, RoleSlot, StartAgent};
+use chatroom_protocol::command::{CommandRequest, NoPayload, RoleSlot, StartAgent, WorkOrder};
 use chatroom_protocol::id::ChatroomId;
 use chatroom_protocol::tool::{PermissionMode, ToolName};
 use proptest::prelude::*;

@@ -218,6 +218,27 @@ fn a_turn_with_a_command_is_told_step_by_step() {
 }
 
 #[test]
+fn of_very_many_calls_in_one_turn_the_oldest_are_forgotten() {
+    let mut acp = acp(|_| ());
+    prompting(&mut acp);
+    let name = |number: usize| format!("c{:05}", 99_999 - number);
+    for number in 0..1_100 {
+        let call = json!({"sessionUpdate": "tool_call", "toolCallId": name(number), "title": "look"});
+        assert_eq!(update(&mut acp, call).len(), 1);
+    }
+    let done = |number| json!({"sessionUpdate": "tool_call_update", "toolCallId": name(number), "status": "completed"});
+    for number in [1_098, 1_099, 100] {
+        let told = update(&mut acp, done(number));
+        assert!(matches!(told[..], [Step::Entry(Entry::ToolUpdate { .. })]), "{told:?}");
+    }
+    // A command that is too long to be kept is told all the same.
+    let long = "x".repeat(100_000);
+    let call = json!({"sessionUpdate": "tool_call", "toolCallId": "long", "rawInput": {"command": long}});
+    let told = update(&mut acp, call);
+    assert!(matches!(&told[0], Step::Entry(Entry::ToolCall { command: Some(command), .. }) if *command == long));
+}
+
+#[test]
 fn shapes_of_other_tools_are_read_too() {
     let mut acp = acp(|_| ());
     prompting(&mut acp);

@@ -4,10 +4,12 @@ use super::super::protocol::Step;
 use super::super::tool_use::{self, short_id, short_title};
 use chatroom_protocol::transcript::{CallStatus, Diff, Entry, PlanStep, ToolKind};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Calls that are remembered in one turn.
 const MAX_CALLS: usize = 1_000;
+/// Bytes of a command that is remembered. A longer one is told, and not known again when a permission is asked for it.
+const COMMAND_BYTES: usize = 64 * 1024;
 /// Bytes kept of what a call has printed to its terminal.
 const TERMINAL_BYTES: usize = 32 * 1024;
 
@@ -15,6 +17,8 @@ const TERMINAL_BYTES: usize = 32 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     known: BTreeMap<String, Call>,
+    /// Their names, oldest first.
+    order: VecDeque<String>,
 }
 
 /// What was told of a call.
@@ -34,6 +38,7 @@ impl Calls {
     /// The turn is over.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+        self.order.clear();
     }
 
     /// Reads one update; one that is not known gives nothing.
@@ -54,8 +59,13 @@ impl Calls {
     fn call(&mut self, update: &Value) -> Vec<Step> {
         let Some(call_id) = update["toolCallId"].as_str().map(short_id) else { return Vec::new() };
         let is_new = !self.known.contains_key(&call_id);
-        if is_new && self.known.len() >= MAX_CALLS {
-            self.known.pop_first();
+        if is_new {
+            if self.order.len() >= MAX_CALLS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.known.remove(&oldest);
+            }
+            self.order.push_back(call_id.clone());
         }
         let call = self.known.entry(call_id.clone()).or_default();
         let input = &update["rawInput"];
@@ -67,7 +77,10 @@ impl Calls {
         if let Some(kind) = update["kind"].as_str() {
             call.kind = ToolKind::parse(kind);
         }
-        call.command = command_of(input).or_else(|| call.command.take());
+        let command = command_of(input);
+        if let Some(command) = &command {
+            call.command = Some(command.clone()).filter(|command| command.len() <= COMMAND_BYTES);
+        }
         let status = update["status"].as_str().and_then(status_of);
         let output = call.output(update);
         let diffs = diffs_of(update);
@@ -80,7 +93,7 @@ impl Calls {
                 call_id: call_id.clone(),
                 title: call.title.clone(),
                 tool_kind: call.kind,
-                command: call.command.clone(),
+                command,
                 paths,
             }));
         }
