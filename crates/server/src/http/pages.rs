@@ -77,11 +77,15 @@ pub(super) async fn link(Path(_): Path<String>) -> Response {
     )
 }
 
-pub(super) async fn redeem_link(State(web): State<Web>, Path(token): Path<String>) -> Response {
+pub(super) async fn redeem_link(
+    State(web): State<Web>,
+    Extension(Address(address)): Extension<Address>,
+    Path(token): Path<String>,
+) -> Response {
     let now = clock::now();
     let redeemed = retried(|| async {
         let mut tx = web.app.store.write().await?;
-        let secret = auth::redeem_link(&mut tx, &token, now).await?;
+        let secret = auth::redeem_link(&mut tx, &token, address, now).await?;
         tx.commit().await?;
         Ok::<_, Fail>(secret)
     });
