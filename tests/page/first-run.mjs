@@ -129,8 +129,71 @@ await withBrowser({}, async (page) => {
     const text = await page.locator("body").innerText();
     assert.ok(!text.includes("hello") && !text.includes("first room"), text);
   }
-  // Signed out, nothing stays on the screen.
+  // A password is set; signed out, nothing stays on the screen.
   await page.goto(`${url}/settings`);
-  await page.getByRole("button", { name: "Sign out" }).click();
-  await page.getByRole("heading", { name: "You are not signed in" }).waitFor();
+  const password = page.getByRole("region", { name: "Password" });
+  await password.getByLabel("New password").fill("correct horse battery staple");
+  await page.keyboard.press("Enter");
+  await password.getByText("The password is set.").waitFor();
+  await password.getByRole("button", { name: "Change password" }).waitFor();
+  await isAccessible(page, "settings with a password");
+  await picture(page, "password");
+  const signOut = async () => {
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "You are not signed in" }).waitFor();
+  };
+  await signOut();
+
+  // A wrong one is told with what helps; the right one leads to where one wanted to go.
+  await page.goto(`${url}/settings`);
+  await page.getByLabel("Name").fill("Mallory");
+  await page.getByLabel("Password").fill("correct horse battery stable");
+  await page.keyboard.press("Enter");
+  await page.getByRole("alert").getByText("The name or the password is wrong").waitFor();
+  await page.getByRole("alert").getByText("chatroom auth link").waitFor();
+  await isAccessible(page, "a wrong password");
+  await picture(page, "password-wrong");
+  await page.getByLabel("Password").fill("correct horse battery staple");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Settings" }).waitFor();
+  assert.equal(page.url(), `${url}/settings`);
+
+  // That one has signed in oneself is no news.
+  await page.goto(`${url}/inbox`);
+  await page.getByRole("heading", { name: "Nothing waits for you" }).waitFor();
+  await page.goto(`${url}/settings`);
+
+  // Without a link it is changed and removed by who knows it.
+  await password.getByLabel("Current password").fill("correct horse battery staple");
+  await password.getByLabel("New password").fill("a wholly other password");
+  await password.getByRole("button", { name: "Change password" }).click();
+  await password.getByText("The password is changed").waitFor();
+  await password.getByRole("button", { name: "Remove…" }).click();
+  const removal = page.getByRole("dialog");
+  await removal.getByLabel("Current password").fill("a wholly other password");
+  await isAccessible(page, "removing the password");
+  await picture(page, "password-remove");
+  await removal.getByRole("button", { name: "Remove" }).click();
+  await password.getByText("The password is removed").waitFor();
+  await password.getByRole("button", { name: "Set password" }).waitFor();
+
+  // A machine's login asks for it too, and comes back to itself.
+  await password.getByLabel("New password").fill("correct horse battery staple");
+  await page.keyboard.press("Enter");
+  await password.getByText("The password is set.").waitFor();
+  await signOut();
+  const asked = await fetch(`${url}/api/run/auth/startDeviceLogin`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ args: { machineName: "laptop" } }),
+  });
+  const { verificationUriComplete: login } = (await asked.json()).value;
+  await page.goto(login);
+  await isAccessible(page, "a machine's login, signed out");
+  await picture(page, "device-signed-out");
+  await page.getByLabel("Name").fill("mallory");
+  await page.getByLabel("Password").fill("correct horse battery staple");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("heading", { name: "Approve this login?" }).waitFor();
+  assert.equal(page.url(), login);
 });

@@ -188,6 +188,8 @@ pub(crate) enum Auth {
         code: String,
     },
     /// Make a link that signs a browser in as you, once.
+    ///
+    /// A browser that it has signed in can set a new password without the current one for half an hour: so a forgotten one is replaced.
     Link,
     /// Mint a named token that ends, for scripts.
     Token(Token),

@@ -29,6 +29,8 @@ pub struct App {
     pub public_url: String,
     /// Slows down those who guess codes.
     pub guesses: crate::limit::Guesses,
+    /// Works on passwords.
+    pub passwords: crate::password::Hasher,
     /// Slows down device logins that poll too often.
     pub polls: crate::limit::Polls,
     /// The commit clock of the live channel.
@@ -58,6 +60,7 @@ impl App {
             replica,
             public_url,
             guesses: crate::limit::Guesses::default(),
+            passwords: crate::password::Hasher::default(),
             polls: crate::limit::Polls::default(),
             commits: crate::sync::CommitClock::default(),
             snapshots: crate::sync::snapshots::Snapshots::default(),

@@ -11,6 +11,7 @@ pub mod functions;
 pub mod http;
 pub mod limit;
 pub mod live;
+pub mod password;
 pub mod prompt;
 pub mod reconcile;
 pub mod reference;

@@ -2,6 +2,7 @@
 
 use chatroom_protocol::{ErrorCode, Refusal, UnixMs};
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 
 /// Misses that a source may have within a minute.
@@ -34,13 +35,46 @@ impl Guesses {
 
     /// Remembers a miss.
     pub fn missed(&self, source: &str, now: UnixMs) {
+        let _ = self.count(source, usize::MAX, now);
+    }
+
+    /// Counts a try before anybody knows how it ends, so that many at once are counted too: `false`, and not counted, when
+    /// there were `most` within a minute. A try that was no miss is taken back by [`Self::forgive`].
+    #[must_use]
+    pub fn count(&self, source: &str, most: usize, now: UnixMs) -> bool {
         let mut misses = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
         if misses.len() >= SOURCES {
             misses.retain(|_, times| times.iter().any(|at| now.since(*at) < MINUTE_MS));
         }
         let times = misses.entry(source.to_owned()).or_default();
         times.retain(|at| now.since(*at) < MINUTE_MS);
-        times.push(now);
+        let is_admitted = times.len() < most;
+        if is_admitted {
+            times.push(now);
+        }
+        is_admitted
+    }
+
+    /// Takes back what was counted at this time.
+    pub fn forgive(&self, source: &str, at: UnixMs) {
+        let mut misses = self.misses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = misses.get_mut(source)
+            && let Some(place) = times.iter().position(|time| *time == at)
+        {
+            times.swap_remove(place);
+        }
+    }
+}
+
+/// What one guesser has of addresses: an IPv4 address, or the network of an IPv6 address, in which everybody has 2^64 of them.
+#[must_use]
+pub fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
     }
 }
 
@@ -84,7 +118,7 @@ impl Polls {
 
 #[cfg(test)]
 mod tests {
-    use super::{Guesses, Polls};
+    use super::{Guesses, Polls, network};
     use chatroom_protocol::UnixMs;
 
     #[test]
@@ -97,6 +131,28 @@ mod tests {
         assert!(guesses.check("a", UnixMs(6)).is_err());
         assert!(guesses.check("b", UnixMs(6)).is_ok());
         assert!(guesses.check("a", UnixMs(60_005)).is_ok());
+    }
+
+    #[test]
+    fn tries_that_are_under_way_count_until_they_are_forgiven() {
+        let guesses = Guesses::default();
+        assert!(guesses.count("a", 2, UnixMs(1)) && guesses.count("a", 2, UnixMs(2)));
+        assert!(!guesses.count("a", 2, UnixMs(3)));
+        guesses.forgive("a", UnixMs(1));
+        guesses.forgive("a", UnixMs(3));
+        guesses.forgive("b", UnixMs(1));
+        assert!(guesses.count("a", 2, UnixMs(4)));
+        assert!(!guesses.count("a", 2, UnixMs(60_001)));
+        assert!(guesses.count("a", 2, UnixMs(60_002)));
+    }
+
+    #[test]
+    fn who_has_a_network_of_addresses_counts_once() {
+        let of = |address: &str| network(address.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8:0:0:ffff::2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 
     #[test]

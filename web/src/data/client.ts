@@ -90,14 +90,22 @@ export function start(): void {
 /** Calls a function whose answer holds a secret: such answers never go over the live channel. */
 export async function callOverHttp<T>(name: string, args: Record<string, unknown>): Promise<T> {
   const bearer = await fetchToken();
-  const response = await fetch(`/api/run/${name.replace(".", "/")}`, {
+  return ask(`/api/run/${name.replace(".", "/")}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Authorization: `Bearer ${bearer ?? ""}` },
     body: JSON.stringify({ args }),
   });
-  const answer = (await response.json()) as { status?: string; value?: T; errorMessage?: string; message?: string; errorData?: unknown };
+}
+
+/** Asks the server over HTTP; what it refuses is thrown in its own words. */
+export async function ask<T>(path: string, init?: RequestInit): Promise<T> {
+  const response = await fetch(path, init).catch(() => null);
+  if (response === null) throw new Error("the server does not answer; try again in a moment");
+  type Answer = { status?: string; value?: T; errorMessage?: string; message?: string; errorData?: unknown };
+  const answer = (await response.json().catch(() => ({}))) as Answer;
   if (answer.status !== "success") {
-    throw Object.assign(new Error(answer.errorMessage ?? answer.message ?? "the server refused"), { data: answer.errorData });
+    const message = answer.errorMessage ?? answer.message ?? `the server refused with status ${response.status}`;
+    throw Object.assign(new Error(message), { data: answer.errorData });
   }
   return answer.value as T;
 }

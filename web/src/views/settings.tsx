@@ -12,6 +12,7 @@ import { applyTheme, type Theme, theme } from "../theme";
 import { Age, Button, Copyable, Field, Loading, Name, Problem, useNow } from "../ui/basic";
 import { Confirm } from "../ui/overlay";
 import { KINDS } from "../words";
+import { Password } from "./password";
 
 export function Settings() {
   const { userName } = useWorld();
@@ -27,6 +28,7 @@ export function Settings() {
         </form>
       </header>
       <Looks />
+      <Password />
       <Credentials />
       <NewSecrets />
       <Rules />

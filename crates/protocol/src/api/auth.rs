@@ -1,7 +1,7 @@
 //! `auth.*`: device login, sessions and credentials.
 
 use super::Empty;
-use crate::id::CredentialId;
+use crate::id::{CredentialId, UserId};
 use crate::time::UnixMs;
 use crate::user::{Credential, Identity, TokenScope};
 use schemars::JsonSchema;
@@ -179,6 +179,57 @@ pub struct SessionToken {
     pub token: String,
     /// When it ends; it ends sooner when the session does.
     pub expires_at: UnixMs,
+}
+
+/// What `POST /sign-in` takes, which signs a browser in.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignIn {
+    /// The user's name, without regard to case.
+    pub name: String,
+    /// Their password.
+    pub password: String,
+}
+
+/// Answer of `POST /sign-in`; the session itself is in the cookie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedIn {
+    /// Who it is.
+    pub user_id: UserId,
+    /// The session's id in `auth.listCredentials`.
+    pub credential_id: CredentialId,
+}
+
+/// Answer of `GET /password` and `POST /password`: how it stands with the password of whoever is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PasswordState {
+    /// When it was set; nothing when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_at: Option<UnixMs>,
+    /// Whether the current one has to be told to change it.
+    pub needs_current: bool,
+}
+
+/// What `POST /password` takes.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum ChangePassword {
+    /// Sets a first or another password.
+    Set {
+        /// The new one.
+        password: String,
+        /// The one that it replaces.
+        #[serde(default)]
+        current: Option<String>,
+    },
+    /// Removes it: links alone sign in then.
+    Remove {
+        /// The one to remove.
+        #[serde(default)]
+        current: Option<String>,
+    },
 }
 
 /// Arguments of `auth.revokeCredential`.

@@ -2,12 +2,12 @@
 
 use crate::caller::Caller;
 use crate::fail::{Result, refuse};
-use crate::limit::POLL_INTERVAL_S;
+use crate::limit::{POLL_INTERVAL_S, network};
 use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
 use crate::store::audit::{self, Deed};
-use crate::store::credentials::{self, Holder, NewCredential};
+use crate::store::credentials::{self, Holder, NewCredential, OpenedBy};
 use crate::store::{Tx, device_logins, users};
 use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::auth::{
@@ -19,6 +19,7 @@ use chatroom_protocol::api::auth::{
 use chatroom_protocol::id::{CredentialId, UserId};
 use chatroom_protocol::user::{Credential, Identity, TokenScope};
 use chatroom_protocol::{ErrorCode, Refusal, UnixMs};
+use std::net::IpAddr;
 
 const MINUTE_MS: i64 = 60_000;
 /// A device login waits for a person this long.
@@ -57,19 +58,39 @@ fn own_credentials<A>(caller: &Caller, _: &A) -> Vec<Topic> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn redeem_link(tx: &mut Tx, token: &str, now: UnixMs) -> Result<Option<String>> {
+pub async fn redeem_link(tx: &mut Tx, token: &str, address: Option<IpAddr>, now: UnixMs) -> Result<Option<String>> {
     let Some(user_id) = credentials::redeem_link(tx, &secret::hash(token), now).await? else { return Ok(None) };
-    users::set_signed_in(tx, &user_id, now).await?;
+    let (_, secret) = open_browser_session(tx, &user_id, OpenedBy::Link, address, now).await?;
+    Ok(Some(secret))
+}
+
+/// Opens a browser session: gives its id and its secret, new each time, whatever the browser had before.
+///
+/// # Errors
+/// When the store fails.
+pub async fn open_browser_session(
+    tx: &mut Tx,
+    user_id: &UserId,
+    opened_by: OpenedBy,
+    address: Option<IpAddr>,
+    now: UnixMs,
+) -> Result<(CredentialId, String)> {
+    users::set_signed_in(tx, user_id, now).await?;
     let new = NewCredential {
-        user_id: &user_id,
-        holder: Holder::Browser,
+        user_id,
+        holder: Holder::Browser(opened_by),
         name: "browser",
         scope: TokenScope::Full,
         expires_at: Some(now + BROWSER_MS),
     };
     let (id, secret) = credentials::insert(tx, &new, now).await?;
-    audit(tx, Some(&user_id), &format!("user:{user_id}"), None, "auth.redeemLink", id.as_str(), now).await?;
-    Ok(Some(secret))
+    let action = match opened_by {
+        OpenedBy::Link => "auth.redeemLink",
+        OpenedBy::Password => "auth.signIn",
+    };
+    let address = address.map(|address| address.to_string());
+    audit(tx, Some(user_id), &format!("user:{user_id}"), address, action, id.as_str(), now).await?;
+    Ok((id, secret))
 }
 
 /// Mints a one-time link for a user and revokes their unused ones.
@@ -190,7 +211,7 @@ async fn decide_device_login(
 ) -> Result<DeviceLogin> {
     let user_id = cx.caller.user_id()?.clone();
     // Guessing is counted by user and by address: a code has 34 bits and lives ten minutes.
-    let sources = [Some(cx.caller.actor()), cx.address.map(|address| address.to_string())];
+    let sources = [Some(cx.caller.actor()), cx.address.map(network)];
     for source in sources.iter().flatten() {
         cx.app.guesses.check(source, cx.now)?;
     }

@@ -16,6 +16,7 @@ pub mod inputs;
 pub mod machines;
 pub mod messages;
 pub mod participants;
+pub mod passwords;
 pub mod permissions;
 pub mod roles;
 pub mod tasks;

@@ -2,7 +2,7 @@
 //! official clients expect; `POST /api/run/{module}/{function}` answers each refusal with its proper status.
 
 use super::Web;
-use super::call::{Asked, Call, Format, outcome, refused, transport_error};
+use super::call::{Asked, Call, Format, answer, outcome, refused, transport_error};
 use crate::caller::Caller;
 use crate::registry::{QueryCx, Request};
 use axum::extract::{Path, Query, State};
@@ -78,7 +78,7 @@ pub(super) async fn run(
     asked: Asked,
 ) -> Response {
     let mut format = Format::Clean;
-    let answer = async {
+    let answered = async {
         let mut call: Call = asked.read()?;
         format = asked.format(call.format.as_deref().or(Some("json")))?;
         let (caller, args) = (asked.caller(&web).await?, call.take_args()?);
@@ -86,9 +86,7 @@ pub(super) async fn run(
         web.app.call(&format!("{module}.{function}"), None, &request).await
     }
     .await;
-    let status = answer.as_ref().map_or_else(|refusal| refusal.code.http_status(), |_| 200);
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, axum::Json(outcome(answer, format))).into_response()
+    answer(answered, format)
 }
 
 /// Many queries of one snapshot.

@@ -151,6 +151,13 @@ pub(super) fn outcome(outcome: Result<Value, Refusal>, format: Format) -> Value 
     }
 }
 
+/// The outcome as an answer of its own, with the HTTP status that fits.
+pub(super) fn answer(answered: Result<Value, Refusal>, format: Format) -> Response {
+    let status = answered.as_ref().map_or_else(|refusal| refusal.code.http_status(), |_| 200);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, axum::Json(outcome(answered, format))).into_response()
+}
+
 /// What clients raise as an error of the transport. Python's wants exactly these two fields.
 pub(super) fn transport_error(status: StatusCode, code: &str, message: &str) -> Response {
     (status, axum::Json(json!({"code": code, "message": message}))).into_response()

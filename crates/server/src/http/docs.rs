@@ -2,13 +2,14 @@
 //! by which a page of this server gets a token that script may hold in place of the cookie.
 
 use super::Web;
+use super::guard::from_own_page;
 use super::pages::signed_in;
 use crate::caller::Caller;
 use crate::functions::auth;
 use crate::reference::{Reference, openapi};
 use crate::{clock, fail::Fail};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use chatroom_protocol::{ErrorCode, Refusal};
 use serde_json::json;
@@ -67,9 +68,8 @@ fn embedded(content: Option<&'static [u8]>, content_type: &'static str, is_gzip:
 
 /// Trades the session's cookie for a token of ten minutes. Only for a page that this server has served itself.
 pub(super) async fn session_token(State(web): State<Web>, headers: HeaderMap) -> Response {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !web.guard.is_own_origin(text(header::ORIGIN), text(header::HOST)) {
-        return refused(&Refusal::new(ErrorCode::Forbidden, "only a page of this server gets a session token"));
+    if let Err(refusal) = from_own_page(&web, &headers) {
+        return refused(&refusal);
     }
     let caller = match signed_in(&web, &headers).await {
         Ok(caller) => caller.map(|(caller, _)| caller),

@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use chatroom_protocol::{ErrorCode, Refusal};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -158,6 +159,15 @@ pub(super) async fn check(State(web): State<Web>, mut request: Request, next: Ne
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Browsers name the origin of every such request; one without it comes from no page.
+pub(super) fn from_own_page(web: &Web, headers: &HeaderMap) -> Result<(), Refusal> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if web.guard.is_own_origin(text(header::ORIGIN), text(header::HOST)) {
+        return Ok(());
+    }
+    Err(Refusal::new(ErrorCode::Forbidden, "only a page of this server may do this"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod call;
 mod docs;
 mod guard;
 mod pages;
+mod password;
 
 use crate::app::App;
 use crate::sync::socket;
@@ -43,7 +44,7 @@ pub struct Address(pub Option<IpAddr>);
 /// Every route.
 pub fn router(web: Web) -> Router {
     let routes = Router::new()
-        .route("/", get(pages::home))
+        .route("/", get(pages::home).post(password::sign_in_here))
         .route("/start", get(pages::home))
         .route("/inbox", get(pages::home))
         .route("/rooms", get(pages::home))
@@ -56,9 +57,11 @@ pub fn router(web: Web) -> Router {
         .route("/icon.svg", get(pages::icon))
         .route("/style.css", get(pages::style))
         .route("/link/{token}", get(pages::link).post(pages::redeem_link))
-        .route("/device", get(pages::device))
+        .route("/device", get(pages::device).post(password::sign_in_here))
         .route("/device/decide", post(pages::decide_device))
+        .route("/sign-in", post(password::sign_in))
         .route("/sign-out", post(pages::sign_out))
+        .route("/password", get(password::state).post(password::change))
         .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/healthz", get(api::health))
         .route("/instance_name", get(api::instance_name))

@@ -1,5 +1,4 @@
-//! The page's document and files, and server-rendered pages without script: sign in by a one-time link, approve a device login,
-//! sign out.
+//! The page's document and files, and server-rendered pages without script: sign in, approve a device login, sign out.
 
 use super::{Address, Web};
 use crate::caller::Caller;
@@ -55,7 +54,7 @@ pub(super) async fn home(State(web): State<Web>, headers: HeaderMap) -> Response
                 escape(&name)
             ),
         ),
-        Ok(None) => not_signed_in(),
+        Ok(None) => to_sign_in(None),
         Err(refusal) => refused(&refusal),
     }
 }
@@ -77,22 +76,20 @@ pub(super) async fn link(Path(_): Path<String>) -> Response {
     )
 }
 
-pub(super) async fn redeem_link(State(web): State<Web>, Path(token): Path<String>) -> Response {
+pub(super) async fn redeem_link(
+    State(web): State<Web>,
+    Extension(Address(address)): Extension<Address>,
+    Path(token): Path<String>,
+) -> Response {
     let now = clock::now();
     let redeemed = retried(|| async {
         let mut tx = web.app.store.write().await?;
-        let secret = auth::redeem_link(&mut tx, &token, now).await?;
+        let secret = auth::redeem_link(&mut tx, &token, address, now).await?;
         tx.commit().await?;
         Ok::<_, Fail>(secret)
     });
     match redeemed.await {
-        Ok(Some(secret)) => {
-            let mut response = Redirect::to("/").into_response();
-            if let Ok(cookie) = HeaderValue::from_str(&cookie(&web, &secret, 90 * 24 * 60 * 60)) {
-                response.headers_mut().insert(header::SET_COOKIE, cookie);
-            }
-            response
-        }
+        Ok(Some(secret)) => keep_session(&web, Redirect::to("/").into_response(), &secret),
         Ok(None) => page(
             StatusCode::GONE,
             "This link has ended",
@@ -111,7 +108,7 @@ pub(super) async fn device(
 ) -> Response {
     let caller = match signed_in(&web, &headers).await {
         Ok(Some((caller, _))) => caller,
-        Ok(None) => return not_signed_in(),
+        Ok(None) => return to_sign_in(None),
         Err(refusal) => return refused(&refusal),
     };
     if query.code.is_empty() {
@@ -168,7 +165,7 @@ pub(super) async fn decide_device(
 ) -> Response {
     let caller = match signed_in(&web, &headers).await {
         Ok(Some((caller, _))) => caller,
-        Ok(None) => return not_signed_in(),
+        Ok(None) => return to_sign_in(None),
         Err(refusal) => return refused(&refusal),
     };
     let approve = decision.decision == "approve";
@@ -191,11 +188,12 @@ pub(super) async fn sign_out(State(web): State<Web>, headers: HeaderMap) -> Resp
             return refused(&refusal);
         }
     }
-    let mut response = Redirect::to("/").into_response();
-    if let Ok(cookie) = HeaderValue::from_str(&cookie(&web, "", 0)) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-    response
+    set_cookie(&web, Redirect::to("/").into_response(), "", 0)
+}
+
+/// Gives the browser its session with this answer.
+pub(super) fn keep_session(web: &Web, response: Response, secret: &str) -> Response {
+    set_cookie(web, response, secret, 90 * 24 * 60 * 60)
 }
 
 pub(super) async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<Option<(Caller, String)>, Refusal> {
@@ -219,25 +217,46 @@ fn cookie_name(web: &Web) -> &'static str {
     if is_https(web) { "__Host-chatroom" } else { "chatroom" }
 }
 
-fn cookie(web: &Web, secret: &str, max_age_s: i64) -> String {
+fn set_cookie(web: &Web, mut response: Response, secret: &str, max_age_s: i64) -> Response {
     let secure = if is_https(web) { "; Secure" } else { "" };
-    format!("{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}", cookie_name(web))
+    let cookie = format!("{}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}", cookie_name(web));
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
-fn not_signed_in() -> Response {
+/// How to sign in, where one wanted to go; after a try, with what came of it.
+pub(super) fn to_sign_in(tried: Option<&Refusal>) -> Response {
+    let (status, why) = match tried {
+        None => (StatusCode::UNAUTHORIZED, String::new()),
+        Some(refusal) => (status_of(refusal), format!("<div role=\"alert\">{}</div>", told(refusal))),
+    };
     page(
-        StatusCode::UNAUTHORIZED,
+        status,
         "Not signed in",
-        "<p>Open the sign-in link that <code>chatroom up</code> printed, or make a new one on a machine that is signed in:
-         <code>chatroom auth link</code>. Where only the server runs, <code>chatroom server --sign-in-link</code> prints one at
-         its start.</p>",
+        &format!(
+            "{why}<form method=\"post\"><label>Name <input name=\"name\" autocomplete=\"username\" autocapitalize=\"none\"
+             required></label><label>Password <input name=\"password\" type=\"password\" autocomplete=\"current-password\"
+             required></label><button>Sign in</button></form>
+             <p>No password yet, or forgotten? Open the sign-in link that <code>chatroom up</code> printed, or make a new one on a
+             machine that is signed in: <code>chatroom auth link</code>. Where only the server runs,
+             <code>chatroom server --sign-in-link</code> prints one at its start.</p>"
+        ),
     )
 }
 
 fn refused(refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    page(status_of(refusal), "That did not work", &told(refusal))
+}
+
+fn status_of(refusal: &Refusal) -> StatusCode {
+    StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn told(refusal: &Refusal) -> String {
     let hint = refusal.hint.as_deref().map(|hint| format!("<p>{}</p>", escape(hint))).unwrap_or_default();
-    page(status, "That did not work", &format!("<p>{}.</p>{hint}", escape(&refusal.message)))
+    format!("<p>{}.</p>{hint}", escape(&refusal.message))
 }
 
 fn page(status: StatusCode, title: &str, body: &str) -> Response {

@@ -13,7 +13,7 @@ pub enum Holder {
     /// A CLI that a user signed in.
     Cli,
     /// A browser session.
-    Browser,
+    Browser(OpenedBy),
     /// A token that a user made for scripts.
     Script,
     /// A one-time link that signs a browser in. It authenticates no call.
@@ -32,12 +32,32 @@ impl Holder {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Cli => "cli",
-            Self::Browser => "browser",
+            Self::Browser(_) => "browser",
             Self::Script => "script",
             Self::Link => "link",
             Self::Session(_) => "session",
             Self::Machine(_) => "machine",
             Self::Agent(..) => "agent",
+        }
+    }
+}
+
+/// How a browser session was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenedBy {
+    /// By a one-time link.
+    Link,
+    /// By name and password.
+    Password,
+}
+
+impl OpenedBy {
+    /// As it stands in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Password => "password",
         }
     }
 }
@@ -69,10 +89,14 @@ pub async fn insert(tx: &mut Tx, new: &NewCredential<'_>, now: UnixMs) -> Result
         Holder::Session(parent) => (None, None, Some(parent.0.clone())),
         _ => (None, None, None),
     };
+    let opened_by = match &new.holder {
+        Holder::Browser(by) => Some(by.as_str().to_owned()),
+        _ => None,
+    };
     let statement = sql::statement(
         "INSERT INTO credentials (id, token_hash, kind, user_id, machine_id, agent_id, name, scope, created_at, expires_at,
-                                  parent_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                  parent_id, opened_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(id.0.clone())
     .bind(crate::secret::hash(&secret))
@@ -84,7 +108,8 @@ pub async fn insert(tx: &mut Tx, new: &NewCredential<'_>, now: UnixMs) -> Result
     .bind(new.scope.as_str().to_owned())
     .bind(now.0)
     .bind(new.expires_at.map(|at| at.0))
-    .bind(parent_id);
+    .bind(parent_id)
+    .bind(opened_by);
     sql::execute(tx, statement).await?;
     tx.wake(Topic::Credentials(new.user_id.clone()));
     Ok((id, secret))
@@ -149,6 +174,23 @@ pub async fn redeem_link(tx: &mut Tx, token_hash: &str, now: UnixMs) -> Result<O
     .bind(now.0);
     let row = sql::one(tx, statement).await?;
     row.map(|row| Ok(sql::text(&row, "user_id")?.into())).transpose()
+}
+
+/// How and when a browser session was opened; nothing when this is no browser session, or one that has ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_browser(tx: &mut Tx, id: &CredentialId, now: UnixMs) -> Result<Option<(OpenedBy, UnixMs)>> {
+    let statement = sql::statement(
+        "SELECT opened_by, created_at FROM credentials
+         WHERE id = $1 AND kind = 'browser' AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)",
+    )
+    .bind(id.0.clone())
+    .bind(now.0);
+    let Some(row) = sql::one(tx, statement).await? else { return Ok(None) };
+    let by_link = sql::opt_text(&row, "opened_by")?.is_some_and(|by| by == OpenedBy::Link.as_str());
+    let by = if by_link { OpenedBy::Link } else { OpenedBy::Password };
+    Ok(Some((by, UnixMs(sql::int(&row, "created_at")?))))
 }
 
 /// The live credentials of a user, newest first, without one-time links and session tokens.
@@ -217,6 +259,23 @@ pub async fn revoke_of_agent(tx: &mut Tx, agent_id: &AgentId, now: UnixMs) -> Re
         "UPDATE credentials SET revoked_at = $2 WHERE agent_id = $1 AND revoked_at IS NULL RETURNING id, user_id",
     )
     .bind(agent_id.0.clone())
+    .bind(now.0);
+    revoked(tx, statement).await
+}
+
+/// Revokes a user's browser sessions except one, and the session tokens that they lent; their sockets close.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_other_browsers(tx: &mut Tx, user_id: &UserId, kept: &CredentialId, now: UnixMs) -> Result<u64> {
+    let statement = sql::statement(
+        "UPDATE credentials SET revoked_at = $3
+         WHERE user_id = $1 AND revoked_at IS NULL
+           AND ((kind = 'browser' AND id <> $2) OR (kind = 'session' AND parent_id <> $2))
+         RETURNING id, user_id",
+    )
+    .bind(user_id.0.clone())
+    .bind(kept.0.clone())
     .bind(now.0);
     revoked(tx, statement).await
 }

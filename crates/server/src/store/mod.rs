@@ -23,6 +23,7 @@ pub mod machines;
 pub mod messages;
 pub mod models;
 pub mod participants;
+pub mod passwords;
 pub mod permissions;
 pub mod replicas;
 pub mod rules;

@@ -10,6 +10,7 @@ mod http;
 mod live;
 mod long_room;
 mod machines;
+mod passwords;
 mod reference;
 mod rooms;
 mod support;

@@ -38,8 +38,21 @@ impl TestServer {
 
     /// A server with these functions.
     pub(crate) async fn start_with(registry: Registry) -> Self {
+        Self::start_as(registry, |_| ()).await
+    }
+
+    /// A server behind a proxy, which tells where requests come from, at `https://chat.example.org`.
+    pub(crate) async fn behind_proxy() -> Self {
+        Self::start_as(functions::registry(), |options| {
+            options.trust_proxy = true;
+            options.public_url = Some("https://chat.example.org".into());
+        })
+        .await
+    }
+
+    async fn start_as(registry: Registry, change: impl FnOnce(&mut ServerOptions)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = ServerOptions {
+        let mut options = ServerOptions {
             listen: ([127, 0, 0, 1], 0).into(),
             data_dir: dir.path().join("server"),
             database_url: None,
@@ -48,6 +61,7 @@ impl TestServer {
             allowed_origins: vec!["https://app.example.org".into()],
             first_user: "ada".into(),
         };
+        change(&mut options);
         let server = Server::bind_with(options, registry).await.unwrap();
         let (url, app) = (server.local_url(), Arc::clone(server.app()));
         let token = server.mint_cli_token("test").await.unwrap();

@@ -6,7 +6,7 @@ use chatroom_server::caller::Caller;
 use chatroom_server::live::Topic;
 use chatroom_server::secret;
 use chatroom_server::store::audit::KEPT_MS;
-use chatroom_server::store::credentials::{self, Holder, NewCredential};
+use chatroom_server::store::credentials::{self, Holder, NewCredential, OpenedBy};
 use std::sync::Arc;
 
 super::cases! {
@@ -16,6 +16,8 @@ super::cases! {
     a_revoked_token_is_silent_and_its_sockets_hear_of_it: ["credentials::revoke", "credentials::list"];
     a_credential_is_revoked_once: ["credentials::revoke"];
     a_session_token_ends_with_the_session_that_lent_it: ["credentials::insert", "credentials::revoke", "credentials::list"];
+    a_browser_session_tells_how_it_was_opened: ["credentials::find_browser"];
+    the_other_browsers_of_a_user_end_at_once: ["credentials::revoke_other_browsers"];
     a_machine_takes_its_agents_with_it_when_told: ["credentials::revoke_of_machine", "credentials::revoke_of_agent"];
     last_use_never_goes_back_and_the_dead_are_forgotten: ["credentials::set_last_used", "credentials::delete_old"];
 }
@@ -145,8 +147,8 @@ async fn last_use_never_goes_back_and_the_dead_are_forgotten(world: Arc<World>) 
 
 async fn a_session_token_ends_with_the_session_that_lent_it(world: Arc<World>) {
     let ada = world.user("Ada").await;
-    let (browser, _) = mint(&world, &ada, Holder::Browser, None).await;
-    let (other, _) = mint(&world, &ada, Holder::Browser, None).await;
+    let (browser, _) = mint(&world, &ada, Holder::Browser(OpenedBy::Link), None).await;
+    let (other, _) = mint(&world, &ada, Holder::Browser(OpenedBy::Link), None).await;
     let (_, lent) = mint(&world, &ada, Holder::Session(browser.clone()), Some(NOW + 10)).await;
     let listed = world.read(async |tx| credentials::list(tx, &ada).await).await;
     assert_eq!(listed.len(), 2, "session tokens are no logins of their own");
@@ -161,4 +163,39 @@ async fn a_session_token_ends_with_the_session_that_lent_it(world: Arc<World>) {
         1,
         "forgotten as soon as it has ended"
     );
+}
+
+async fn a_browser_session_tells_how_it_was_opened(world: Arc<World>) {
+    let ada = world.user("Ada").await;
+    let find = async |id: &CredentialId, at| world.read(async |tx| credentials::find_browser(tx, id, at).await).await;
+    for by in [OpenedBy::Link, OpenedBy::Password] {
+        let (id, _) = mint(&world, &ada, Holder::Browser(by), Some(NOW + 10)).await;
+        assert_eq!(find(&id, NOW + 9).await, Some((by, NOW)));
+        assert_eq!(find(&id, NOW + 10).await, None);
+        world.write(async |tx| credentials::revoke(tx, &ada, &id, NOW).await).await;
+        assert_eq!(find(&id, NOW).await, None);
+    }
+    let (cli, _) = mint(&world, &ada, Holder::Cli, None).await;
+    assert_eq!(find(&cli, NOW).await, None);
+}
+
+async fn the_other_browsers_of_a_user_end_at_once(world: Arc<World>) {
+    let (ada, bob) = (world.user("Ada").await, world.user("Bob").await);
+    let browser = Holder::Browser(OpenedBy::Password);
+    let (here, of_here) = mint(&world, &ada, browser.clone(), None).await;
+    let (other, of_other) = mint(&world, &ada, browser.clone(), None).await;
+    let (_, of_bob) = mint(&world, &bob, browser, None).await;
+    let (_, cli) = mint(&world, &ada, Holder::Cli, None).await;
+    let (_, page_here) = mint(&world, &ada, Holder::Session(here.clone()), Some(NOW + 10)).await;
+    let (_, page_other) = mint(&world, &ada, Holder::Session(other.clone()), Some(NOW + 10)).await;
+    let waker = world.watch(&[Topic::Credential(other)]);
+    let revoke = async || world.write(async |tx| credentials::revoke_other_browsers(tx, &ada, &here, NOW).await).await;
+    assert_eq!(revoke().await, 2);
+    assert!(!waker.take().is_empty());
+    for (hash, speaks) in
+        [(of_here, true), (page_here, true), (cli, true), (of_bob, true), (of_other, false), (page_other, false)]
+    {
+        assert_eq!(caller(&world, &hash, NOW).await != Caller::Public, speaks);
+    }
+    assert_eq!(revoke().await, 0);
 }

@@ -25,6 +25,7 @@ mod machines;
 mod messages;
 mod models;
 mod participants;
+mod passwords;
 mod permissions;
 mod queue;
 mod replicas;
@@ -80,6 +81,7 @@ const PROVED: &[&[&str]] = &[
     messages::PROVED,
     models::PROVED,
     participants::PROVED,
+    passwords::PROVED,
     permissions::PROVED,
     queue::PROVED,
     replicas::PROVED,
