@@ -122,12 +122,13 @@ impl CommandRequest {
     }
 
     /// How long the command may wait before it must have been begun, unless the caller says otherwise: a start 5 minutes,
-    /// a ping, a status or a look at a directory 10 seconds, a list of models one minute, a stop one day (it stays wanted while the machine sleeps).
+    /// a ping, a status or a look at a directory 10 seconds, a list of models one minute, a stop a week
+    /// (it stays wanted while the machine sleeps).
     #[must_use]
     pub const fn default_deadline_ms(&self) -> i64 {
         match self {
             Self::StartAgent(_) | Self::RestartAgent(_) => 5 * 60_000,
-            Self::StopAgent(_) => 24 * 60 * 60_000,
+            Self::StopAgent(_) => 7 * 24 * 60 * 60_000,
             Self::Ping(_) | Self::Status(_) | Self::CheckDir(_) => 10_000,
             Self::ListModels(_) => 60_000,
         }

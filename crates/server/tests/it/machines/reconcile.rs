@@ -42,7 +42,7 @@ async fn an_expired_stop_leaves_its_agent_running() {
         settle(&world.app, later(2 * MINUTE_MS)).await;
         assert_eq!(world.shown(&first).await["failure"]["code"], "expired");
         assert_eq!(world.agent(&agent).await["state"], "stopping", "another stop is on its way");
-        settle(&world.app, later(2 * DAY_MS)).await;
+        settle(&world.app, later(8 * DAY_MS)).await;
         assert_eq!(world.shown(&second).await["failure"]["code"], "expired");
         assert_eq!(world.agent(&agent).await["state"], "running");
     })
@@ -56,7 +56,7 @@ async fn an_expired_stop_of_an_agent_whose_role_was_moved_gives_it_up() {
         let start = world.start_moved(&world.other).await;
         let new = text(&world.claim(&world.other, &start).await["order"]["agentId"]);
         world.complete(&world.other, &start, json!({"kind": "started", "agentId": new, "pid": 1})).await;
-        settle(&world.app, later(2 * DAY_MS)).await;
+        settle(&world.app, later(8 * DAY_MS)).await;
         assert_eq!(world.agent(&old).await["exit"], json!({"how": "lost"}));
         assert_eq!(world.agent(&new).await["state"], "running");
         assert_eq!(world.heartbeat(&world.machine, json!([running(&old)])).await["unwanted"], json!([old]));
