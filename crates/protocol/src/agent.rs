@@ -331,7 +331,7 @@ pub struct Blocked {
 pub enum BlockedBy {
     /// Nothing says which tool and directory the role uses.
     NotConfigured,
-    /// Its machine is not connected.
+    /// Its machine is not connected, or may not connect: its credential was revoked.
     Machine,
     /// Its tool is missing or broken on the machine.
     Tool,
@@ -343,7 +343,7 @@ pub enum BlockedBy {
     Restarting,
     /// It is being started or stopped, or its tool is not ready.
     Passing,
-    /// Its tool cannot work: sign-in, quota, model, service.
+    /// Its tool cannot work (sign-in, quota, model, service), or its credential was revoked.
     Trouble,
     /// It waits for the answer to a permission request.
     Permission,

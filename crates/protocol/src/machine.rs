@@ -67,6 +67,8 @@ pub struct Machine {
     pub connection: ConnectionState,
     /// Since when the connection is so, by the server's clock.
     pub connection_since: UnixMs,
+    /// Whether it has a credential of its own. Without one (it was revoked) its daemon cannot connect until somebody signs in there.
+    pub signed_in: bool,
     /// When it was registered.
     pub registered_at: UnixMs,
     /// When it last called. Wakes no subscription.

@@ -85,6 +85,12 @@ fn start(context: &Context, kept: Option<String>) -> Result<()> {
     if let Status::Running { by: Some(by), .. } = daemon::status(&context.home)?
         && by.holder == Holder::Up
     {
+        let state = DaemonState::load(&context.home);
+        if let Some(DaemonState { connection: Connection::WaitingForLogin { reason }, server, .. }) = state {
+            let pid = by.process.pid;
+            let what = format!("daemon is running (pid {pid}, inside `chatroom up`), but not signed in: {reason}");
+            return Err(refused(what).hint(format!("chatroom auth login --server={server}")).into());
+        }
         return Err(refused(format!("daemon is already running (pid {}, inside `chatroom up`)", by.process.pid))
             .hint("nothing needs to be done; for a daemon of its own, end `chatroom up` with Ctrl-C first")
             .into());

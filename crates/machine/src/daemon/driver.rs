@@ -347,7 +347,7 @@ impl Hands {
                 agent: agent.clone(),
                 reason: "the daemon failed while it stopped it".to_owned(),
             }),
-            Effect::Settle(_) | Effect::ReportEnds(_) | Effect::GiveUp => None,
+            Effect::DetectTools | Effect::Settle(_) | Effect::ReportEnds(_) | Effect::GiveUp => None,
         };
         let events = self.events.clone();
         self.tasks.spawn_or(async move { hands.do_effect(effect).await }, async move {
@@ -392,6 +392,7 @@ impl Hands {
                 let result = self.runs.look(look).await;
                 self.tell(Event::Looked { command, result }).await;
             }
+            Effect::DetectTools => self.runs.detect_again.notify_one(),
             Effect::Stop { agent, why } => self.runs.stop(agent, why).await,
             Effect::WriteOutcome { command, ack } => {
                 if let Err(error) = self.write(Record::Outcome { command_id: command.clone(), ack }).await {

@@ -8,6 +8,7 @@ use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{Agent, AgentExit, AgentState, Desired, DesiredBy, TroubleKind};
 use chatroom_protocol::command::{CommandFailure, FailureCode};
 use chatroom_protocol::id::{AgentId, ChatroomId, MachineId, UserId};
+use chatroom_protocol::machine::AgentConfig;
 
 /// How far back ends are counted, in milliseconds: 10 minutes.
 pub(crate) const WINDOW_MS: i64 = 10 * 60_000;
@@ -197,6 +198,20 @@ pub(crate) fn give_up(row: &mut Row, reason: String, repair: Option<String>) {
     row.desired.restart_at = None;
     row.desired.given_up = Some(reason);
     row.repair = repair;
+}
+
+/// Its owner has changed what the agent of a role is started with: that it was given up counts no more. Nothing is started by that;
+/// a task may start it again.
+pub(crate) async fn forget_failure(tx: &mut Tx, config: &AgentConfig) -> Result<()> {
+    let Some(mut row) = desired::find(tx, &config.chatroom_id, &config.role).await? else { return Ok(()) };
+    if row.desired.given_up.is_none() || row.desired.machine_id != config.machine_id {
+        return Ok(());
+    }
+    row.desired.given_up = None;
+    row.repair = None;
+    row.exits.clear();
+    desired::put(tx, &row).await?;
+    Ok(())
 }
 
 /// A role as what is wanted names it.

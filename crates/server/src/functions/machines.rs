@@ -2,6 +2,7 @@
 
 use super::chatrooms::{find_own, find_role};
 use super::daemon::own_machine;
+use super::lifecycle;
 use super::outcome::{By, exit_agent, fail_command};
 use super::starts::check_model;
 use crate::caller::Caller;
@@ -224,6 +225,7 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
     }
     let config = AgentConfig { updated_at: cx.now, ..config };
     agent_configs::upsert(&mut cx.tx, &config).await?;
+    lifecycle::forget_failure(&mut cx.tx, &config).await?;
     Ok(config)
 }
 
@@ -276,6 +278,7 @@ async fn list_machines(cx: &mut QueryCx) -> Result<Vec<Machine>> {
     let user_id = cx.caller.user_id()?.clone();
     let rows = machines::list(&mut cx.tx, &user_id).await?;
     let agents = agents::list(&mut cx.tx, &user_id, Filter::default(), AGENTS).await?;
+    let signed_in = credentials::list_machines(&mut cx.tx, &user_id).await?;
     Ok(rows
         .into_iter()
         .map(|row| Machine {
@@ -288,6 +291,7 @@ async fn list_machines(cx: &mut QueryCx) -> Result<Vec<Machine>> {
             available_tools: row.facts.tools,
             connection: row.connection,
             connection_since: row.connection_since,
+            signed_in: signed_in.contains(&row.id),
             registered_at: row.registered_at,
             last_seen_at: row.last_seen_at,
             agents: agents.iter().map(|row| &row.agent).filter(|agent| agent.machine_id == row.id).cloned().collect(),

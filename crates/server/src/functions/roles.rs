@@ -10,7 +10,7 @@ use crate::live::Topic;
 use crate::registry::{QueryCx, Registry};
 use crate::store::inputs::Bound;
 use crate::store::permissions::{self, Filter};
-use crate::store::{Tx, agent_configs, agents, desired, machines};
+use crate::store::{Tx, agent_configs, agents, credentials, desired, machines};
 use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{AgentExit, AgentState, Blocked, BlockedBy, DesiredBy, RoleStatus, TurnState};
 use chatroom_protocol::api::agents::{ListRoles, RoleArgs, Why};
@@ -29,11 +29,13 @@ pub fn register(registry: &mut Registry) {
     registry.query::<Why>(|caller, args| topics(caller, &args.chatroom_id), |cx, args| Box::pin(why_role(cx, args)));
 }
 
-/// What stands there depends on machines, on the room's agents and what they ask, and on who works in it by hand.
+/// What stands there depends on machines, on the room's agents, what they ask and whether they may call, and on who works in it
+/// by hand.
 fn topics(caller: &Caller, chatroom_id: &ChatroomId) -> Vec<Topic> {
     let mut topics = own_machines(caller, &());
     topics.extend([Topic::Chatroom(chatroom_id.clone()), Topic::Tasks(chatroom_id.clone())]);
     topics.extend(caller.user_id().map(|id| Topic::Permissions(id.clone())));
+    topics.extend(caller.user_id().map(|id| Topic::Credentials(id.clone())));
     topics
 }
 
@@ -56,6 +58,8 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
     let configs = agent_configs::list(&mut cx.tx, id).await?;
     let wanted = desired::list(&mut cx.tx, id).await?;
     let agents = agents::list_of_roles(&mut cx.tx, id).await?;
+    let signed_in = credentials::list_machines(&mut cx.tx, &user_id).await?;
+    let public_url = cx.app.public_url.clone();
     let is_connected = |config: &AgentConfig| {
         let machine = machines.iter().find(|machine| machine.id == config.machine_id);
         machine.is_some_and(|machine| machine.connection == ConnectionState::Connected)
@@ -79,11 +83,18 @@ async fn statuses(cx: &mut QueryCx, room: &Chatroom, roles: &[String]) -> Result
             Some(row) => oldest_permission(&mut cx.tx, row).await?,
             None => None,
         };
+        let may_call = match active {
+            Some(row) => credentials::has_agent(&mut cx.tx, &row.agent.agent_id).await?,
+            None => true,
+        };
         let facts = Facts {
+            public_url: &public_url,
             room,
             role,
             config,
             machine: machines.iter().find(|machine| Some(&machine.id) == machine_id),
+            signed_in: machine_id.is_some_and(|id| signed_in.contains(id)),
+            may_call,
             desired,
             agent,
             permission: permission.as_ref().map(|row| &row.permission),
@@ -112,12 +123,18 @@ async fn oldest_permission(tx: &mut Tx, row: &agents::Row) -> Result<Option<perm
 /// Everything that decides whether a role works.
 #[derive(Clone, Copy, Debug)]
 struct Facts<'a> {
+    /// Where this server is reached.
+    public_url: &'a str,
     room: &'a Chatroom,
     role: &'a str,
     /// The config that a start would use.
     config: Option<&'a AgentConfig>,
     /// The machine of its agent, or where it is wanted, or of its config.
     machine: Option<&'a machines::Row>,
+    /// Whether that machine has a credential.
+    signed_in: bool,
+    /// Whether the agent that holds the role has one.
+    may_call: bool,
     desired: Option<&'a desired::Row>,
     /// The agent that holds the role, or else the newest one that has ended.
     agent: Option<&'a agents::Row>,
@@ -149,6 +166,14 @@ fn why(facts: &Facts<'_>) -> Option<Blocked> {
             ConnectionState::Unknown => "has not been heard since the server was started",
             ConnectionState::Disconnected | ConnectionState::Connected => "is not connected",
         };
+        if !facts.signed_in {
+            return Some(facts.blocked(
+                BlockedBy::Machine,
+                &format!("its machine {} is not signed in any more: its credential was revoked", machine.name),
+                machine.connection_since,
+                Some(format!("chatroom auth login --server={}", facts.public_url)),
+            ));
+        }
         return Some(facts.blocked(
             BlockedBy::Machine,
             &format!("its machine {} {how}", machine.name),
@@ -197,6 +222,13 @@ impl Facts<'_> {
             };
             return Some(self.blocked(BlockedBy::Restarting, &message, ended_at.max(row.desired.since), start()));
         }
+        if let (Some(agent), Some(config)) = (self.agent, self.config)
+            && config.updated_at > ended_at
+        {
+            let how = how_it_ended(&agent.agent.state);
+            let message = format!("{how}; what it is started with was changed since, and it was not started again");
+            return Some(self.blocked(BlockedBy::NotStarted, &message, config.updated_at, start()));
+        }
         let message = self.agent.map_or_else(
             || "it has ended, and it is not started again by itself".to_owned(),
             |agent| format!("{}, and it is not started again by itself", how_it_ended(&agent.agent.state)),
@@ -213,6 +245,15 @@ impl Facts<'_> {
             AgentState::Starting { since } => return passing("it is being started", *since),
             AgentState::Stopping { since, .. } => return passing("it is being stopped", *since),
             _ => {}
+        }
+        if !self.may_call {
+            let message = "its credential was revoked: it gets no task and can end none";
+            return Some(self.blocked(
+                BlockedBy::Trouble,
+                message,
+                since(&agent.state),
+                Some(self.agent_command("restart")),
+            ));
         }
         if let Some(trouble) = &session.trouble {
             let message = format!("its tool cannot work: {}", trouble.message);

@@ -220,6 +220,28 @@ pub async fn list(tx: &mut Tx, user_id: &UserId) -> Result<Vec<Credential>> {
         .collect()
 }
 
+/// The machines of a user that have a credential of their own.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_machines(tx: &mut Tx, user_id: &UserId) -> Result<Vec<MachineId>> {
+    let statement = sql::statement(
+        "SELECT machine_id FROM credentials WHERE user_id = $1 AND kind = 'machine' AND revoked_at IS NULL",
+    )
+    .bind(user_id.0.clone());
+    sql::all(tx, statement).await?.iter().map(|row| Ok(sql::text(row, "machine_id")?.into())).collect()
+}
+
+/// Whether an agent has a credential.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_agent(tx: &mut Tx, agent_id: &AgentId) -> Result<bool> {
+    let statement = sql::statement("SELECT id FROM credentials WHERE agent_id = $1 AND revoked_at IS NULL LIMIT 1")
+        .bind(agent_id.0.clone());
+    Ok(sql::one(tx, statement).await?.is_some())
+}
+
 /// Revokes one credential of a user and the session tokens that it lent; their sockets close. Tells whether there was one to revoke.
 ///
 /// # Errors

@@ -126,6 +126,7 @@ impl Supervisor {
         match *order {
             WorkOrder::Ping => return self.end_unwritten(command, completed(CommandResult::Pong), effects),
             WorkOrder::Status => {
+                effects.push(Effect::DetectTools);
                 let status = MachineStatus { agents: self.living(), ..self.about.clone() };
                 return self.end_unwritten(command, completed(CommandResult::Status(status)), effects);
             }

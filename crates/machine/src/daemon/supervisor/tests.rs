@@ -247,6 +247,7 @@ impl World {
             }
             Effect::Start { command, order, not_after } => self.start(command, &order, not_after),
             Effect::Look { command, .. } => vec![Event::Looked { command, result: Ok(CommandResult::Pong) }],
+            Effect::DetectTools => Vec::new(),
             Effect::Stop { agent, .. } => {
                 let now = self.now;
                 let run = self.runs.get_mut(&agent).unwrap();

@@ -278,6 +278,8 @@ pub enum Effect {
         /// What to find out.
         look: Look,
     },
+    /// Look for the tools of this machine again: its owner asks how it is. What is found is told by registering.
+    DetectTools,
     /// Stop an agent. Ends with [`Event::AgentEnded`] or [`Event::StopFailed`].
     Stop {
         /// Which agent.

@@ -21,11 +21,16 @@ struct World {
     agent: Option<agents::Row>,
     permission: Option<Permission>,
     by_hand: bool,
+    signed_in: bool,
+    may_call: bool,
 }
 
 impl World {
     fn why(&self) -> Option<Blocked> {
         why(&Facts {
+            public_url: "https://chat.example",
+            signed_in: self.signed_in,
+            may_call: self.may_call,
             room: &self.room,
             role: "builder",
             config: self.config.as_ref(),
@@ -144,6 +149,8 @@ fn working() -> World {
         agent: Some(agents::Row { agent, user_id: "u".into(), failure: None }),
         permission: None,
         by_hand: false,
+        signed_in: true,
+        may_call: true,
     }
 }
 
@@ -193,6 +200,30 @@ fn blocks() -> Vec<(BlockedBy, Deed)> {
         (BlockedBy::Permission, |world| world.set_turn(TurnState::WaitingForPermission)),
         (BlockedBy::NeedsYou, |world| world.set_turn(TurnState::NeedsYou)),
     ]
+}
+
+#[test]
+fn whoever_may_not_call_any_more_is_told_with_the_repair_that_works() {
+    let mut world = working();
+    world.may_call = false;
+    let blocked = world.why().unwrap();
+    assert_eq!(blocked.by, BlockedBy::Trouble);
+    assert_eq!(blocked.repair.as_deref(), Some("chatroom agent restart --chatroom-id=c --role=builder"));
+    world.machine.connection = ConnectionState::Disconnected;
+    world.signed_in = false;
+    let blocked = world.why().unwrap();
+    assert_eq!(blocked.by, BlockedBy::Machine);
+    assert_eq!(blocked.repair.as_deref(), Some("chatroom auth login --server=https://chat.example"));
+}
+
+#[test]
+fn what_was_changed_since_a_failure_was_not_tried_yet() {
+    let mut world = working();
+    world.set_state(ended(AgentExit::Code { code: 3 }));
+    assert_eq!(world.why().unwrap().by, BlockedBy::Ended);
+    world.config.as_mut().unwrap().updated_at = UnixMs(85);
+    let blocked = world.why().unwrap();
+    assert_eq!((blocked.by, blocked.since), (BlockedBy::NotStarted, UnixMs(85)));
 }
 
 #[test]

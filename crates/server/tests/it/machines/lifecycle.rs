@@ -238,6 +238,44 @@ async fn a_start_that_fails_is_tried_again_given_up_or_left_alone() {
 }
 
 #[tokio::test]
+async fn a_failure_is_forgotten_when_what_is_started_is_changed_and_a_task_starts_it_then() {
+    on_each(async |world| {
+        let host = world.machine.clone();
+        world.connect(&host).await;
+        let start = world.send(&host, "start-agent").await;
+        world.claim(&host, &start).await;
+        world.fail(&host, &start, "working_dir_missing").await;
+        assert_eq!(world.blocked().await.0, "ended");
+        let change = json!({"machineId": host.id, "chatroomId": world.room, "role": "builder", "workingDir": "/srv/other",
+                            "startOnTask": true});
+        world.ok(&world.ada, "machines.updateAgentConfig", change).await;
+        assert!(world.builder().await["desired"]["givenUp"].is_null());
+        assert_eq!(world.blocked().await.0, "not_started");
+        assert!(world.waiting_starts(&host).await.is_empty());
+        let message = json!({"chatroomId": world.room, "role": "builder", "content": "Go on."});
+        world.ok(&world.ada, "messages.send", message).await;
+        assert_eq!(world.waiting_starts(&host).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_credential_is_told_where_it_keeps_from_working() {
+    on_each(async |world| {
+        let host = world.machine.clone();
+        world.connect(&host).await;
+        let (agent, _) = world.run_builder(&host).await;
+        let all = world.ok(&world.ada, "auth.listCredentials", json!({})).await;
+        let of_agent = all.as_array().unwrap().iter().find(|one| one["kind"] == "agent").unwrap();
+        world.ok(&world.ada, "auth.revokeCredential", json!({"credentialId": of_agent["credentialId"]})).await;
+        let (by, message, repair) = world.blocked().await;
+        assert_eq!(by, "trouble", "{agent}: {message}");
+        assert!(repair.starts_with("chatroom agent restart "), "{repair}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_expired_start_of_the_owner_changes_nothing_and_one_of_the_server_is_sent_again() {
     on_each(async |world| {
         let host = world.machine.clone();

@@ -118,6 +118,17 @@ async fn an_issued_credential_speaks_for_the_machine_and_revokes_the_one_before(
             matches!(world.app.caller(&agent_secret).await.unwrap(), Caller::Agent { .. }),
             "its agents keep theirs"
         );
+        let signed_in = async || {
+            let machines = world.ok(&world.ada, "machines.listMachines", json!({})).await;
+            let of =
+                machines.as_array().unwrap().iter().find(|machine| machine["machineId"] == world.machine.id).unwrap();
+            of["signedIn"].as_bool().unwrap()
+        };
+        assert!(signed_in().await);
+        let all = world.ok(&world.ada, "auth.listCredentials", json!({})).await;
+        let own = all.as_array().unwrap().iter().find(|one| one["kind"] == "machine").unwrap();
+        world.ok(&world.ada, "auth.revokeCredential", json!({"credentialId": own["credentialId"]})).await;
+        assert!(!signed_in().await);
     })
     .await;
 }
