@@ -8,7 +8,7 @@ import { go, Link } from "../route";
 import { exact, plural } from "../text";
 import { Button, Empty, Field, Loading, Name, Problem } from "../ui/basic";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
-import { isActive } from "../words";
+import { canStop } from "../words";
 import { Artifacts, Backlog, Queue } from "./room-work";
 import { Conversation } from "./room-conversation";
 import { Team } from "./room-team";
@@ -75,7 +75,7 @@ function RoomMenu({ room }: { room: Chatroom }) {
     act.clear();
     setOpen(null);
   };
-  const running = (roles.get(room.chatroomId)?.value ?? []).filter((status) => isActive(status.agent)).length;
+  const running = (roles.get(room.chatroomId)?.value ?? []).filter(canStop).length;
   return (
     <>
       <Menu
