@@ -16,7 +16,7 @@ import { canStop, isActive, lastEnd, machineOf, MODES, nextStart, roleState, tro
 const PLAIN = new Set<Blocked["by"]>(["passing", "permission", "not_configured", "not_started"]);
 
 /** What mends it, when that is more than a button of the page does. */
-export function repairOf(blocked: Blocked | undefined): string | undefined {
+export function repairOf(blocked: { repair?: string | undefined } | undefined): string | undefined {
   return blocked?.repair?.startsWith("chatroom agent ") ? undefined : blocked?.repair;
 }
 
