@@ -1,6 +1,6 @@
 // The words for states, everywhere the same: each with a tone, a shape (never colour alone), since when, and the evidence.
 
-import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, Machine, Participant, RoleStatus, ToolKind, Trouble } from "./data/api";
+import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, ListedTeam, Machine, Participant, RoleStatus, ToolKind, Trouble } from "./data/api";
 import { ago, exact } from "./text";
 
 export type Tone = "good" | "busy" | "ask" | "bad" | "off" | "passing";
@@ -144,6 +144,19 @@ export function lastEnd({ agent, desired }: RoleStatus): { at: number; how: stri
   if (agent?.state !== "exited" && agent?.state !== "failed") return undefined;
   if (desired !== undefined && agent.at < desired.since) return undefined;
   return agent.state === "failed" ? { at: agent.at, how: `it never ran: ${exact(agent.reason)}`, isCalm: false } : { at: agent.at, how: exitWords(agent.exit), isCalm: isCalmEnd(agent.exit) };
+}
+
+const BUILT_IN_TEAMS: Record<string, string> = {
+  solo: "builder does what you write, and answers you",
+  duo: "planner splits the work, builder does it, planner answers you",
+  pair: "builder does the work, reviewer looks at it and asks for more or answers you",
+  squad: "planner splits the work, builder does it, reviewer looks at it, planner answers you",
+};
+
+/** Who does what in a team. */
+export function teamWords(team: Pick<ListedTeam, "name" | "builtIn" | "entryRole" | "roles">): string {
+  const known = team.builtIn ? BUILT_IN_TEAMS[team.name] : undefined;
+  return known ?? `${team.roles.map((role) => exact(role.name)).join(", ")}; what you write goes to ${exact(team.entryRole)} first`;
 }
 
 const COMMANDS: Record<Command["type"] | "list-models" | "check-dir", string> = {

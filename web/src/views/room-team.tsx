@@ -72,6 +72,7 @@ export function Team({ room }: { room: Chatroom }) {
   const act = useAct();
   const running = (live.value ?? []).filter(canStop);
   const idle = (live.value ?? []).filter((status) => !isActive(status.agent) && configOf(status, configs.value) !== undefined);
+  const bare = configs.value === undefined ? [] : (live.value ?? []).filter((status) => !isActive(status.agent) && configOf(status, configs.value) === undefined).map((status) => status.role);
   const recent = [...new Set((configs.value ?? []).map((config) => config.workingDir))];
   return (
     <section className="side-block" aria-label="Team">
@@ -98,7 +99,7 @@ export function Team({ room }: { room: Chatroom }) {
       <Problem error={act.error ?? live.error ?? configs.error} />
       {live.value === undefined && !live.error && <Loading what="Reading the team…" />}
       {(live.value ?? []).map((status) => (
-        <RoleCard key={status.role} room={room} status={status} config={configOf(status, configs.value)} waiter={waiters.value?.find((one) => one.role === status.role)} recent={recent} />
+        <RoleCard key={status.role} room={room} status={status} config={configOf(status, configs.value)} waiter={waiters.value?.find((one) => one.role === status.role)} recent={recent} bare={bare} />
       ))}
       <Confirm
         title="Stop all agents of this room?"
@@ -128,7 +129,7 @@ export function configOf(status: RoleStatus, configs: MachineAgentConfig[] | und
   return own.find((config) => config.machineId === machineId) ?? own[0];
 }
 
-function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAgentConfig | undefined; waiter: Participant | undefined; recent: string[] }) {
+function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAgentConfig | undefined; waiter: Participant | undefined; recent: string[]; bare: string[] }) {
   const { room, status, config } = props;
   const now = useNow();
   const agent = status.agent;
@@ -260,6 +261,7 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
               : {}
         }
         recent={props.recent}
+        others={config === undefined ? props.bare.filter((role) => role !== status.role) : []}
       />
     </article>
   );

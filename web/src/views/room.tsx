@@ -8,7 +8,7 @@ import { go, Link } from "../route";
 import { exact, plural } from "../text";
 import { Button, Empty, Field, Loading, Mark, Name, Problem, useNow } from "../ui/basic";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
-import { canStop, machineOf, roleState } from "../words";
+import { canStop, machineOf, roleState, teamWords } from "../words";
 import { Artifacts, Backlog, Queue } from "./room-work";
 import { Conversation } from "./room-conversation";
 import { Team } from "./room-team";
@@ -166,7 +166,7 @@ function ChangeTeam({ room, onDone }: { room: Chatroom; onDone: () => void }) {
         void act.run(() => call(api.chatrooms.updateTeam, args)).then((isDone) => isDone && onDone());
       }}
     >
-      <Field label="Team">
+      <Field label="Team" note={chosen && teamWords(chosen)}>
         <select value={team} onChange={(event) => setTeam(event.target.value)}>
           {(teams.value ?? []).map((one) => (
             <option key={one.name}>{one.name}</option>
