@@ -63,7 +63,7 @@ export function agentState(agent: Agent, now: number): State {
       return { word: "failed", tone: "bad", since: agent.at, evidence: `It never ran: ${exact(agent.reason)}` };
     case "exited":
       return {
-        word: isCalmEnd(agent.exit) ? "stopped" : "failed",
+        word: isCalmEnd(agent.exit) ? "stopped" : agent.exit.how === "unusable" ? "failed" : "crashed",
         tone: isCalmEnd(agent.exit) ? "off" : "bad",
         since: agent.at,
         evidence: `Its process has ended: ${exitWords(agent.exit)}.`,
