@@ -228,7 +228,7 @@ function LostMachine({ item }: { item: Extract<InboxItem, { kind: "machine" }> }
         <Age at={item.at} suffix=" ago" />
       </p>
       <div className="item-text">
-        {blocked && <p>{exact(sentence(blocked.message))}</p>}
+        {blocked && !blocked.message.endsWith("is not connected") && <p>{exact(sentence(blocked.message))}</p>}
         <ul>
           {item.roles.map(({ room, status }) => (
             <li key={`${room.chatroomId} ${status.role}`}>

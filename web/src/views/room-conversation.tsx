@@ -10,7 +10,7 @@ import { clockTime, exact, exactTime, plural, sentence } from "../text";
 import { Button, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { PermissionCard } from "../ui/permission";
-import { isActive, machineOf, nextStart, roleState, type State, type Tone, waitsToStart } from "../words";
+import { isActive, lastEnd, machineOf, nextStart, roleState, type State, type Tone, waitsToStart } from "../words";
 import { ArtifactLink } from "./room-work";
 
 type Sending = { key: string; role: string; text: string; error?: Refused };
@@ -327,16 +327,16 @@ function Down({ room, status, state }: { room: Chatroom; status: RoleStatus; sta
           </Button>
         )}
       </p>
-      <p className="note">{waitsToStart(status) ? nextStart(status, now) : exact(sentence(status.blocked?.message ?? ""))}</p>
+      <p className="note">{waitsToStart(status) ? `${sentence(lastEnd(status)?.how ?? "")} ${nextStart(status, now)}` : exact(sentence(status.blocked?.message ?? ""))}</p>
       <Problem error={act.error} />
     </div>
   );
 }
 
 /** Why nobody takes at once what is sent to a role, and what becomes of it. */
-function awayWords(status: RoleStatus, startsOnTask: boolean, now: number): string {
+function awayWords(status: RoleStatus, startsOnTask: boolean): string {
   const role = exact(status.role);
-  if (waitsToStart(status)) return `What you send waits until the agent of ${role} runs again. ${nextStart(status, now)}`;
+  if (waitsToStart(status)) return `What you send waits until the agent of ${role} runs again.`;
   if (startsOnTask && status.desired?.givenUp === undefined) return `The agent of ${role} starts when you send it something.`;
   return `No agent of ${role} runs: what you send waits in the queue.`;
 }
@@ -352,7 +352,6 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
   const waiters = useLive(api.participants.list, { chatroomId: room.chatroomId });
   const configs = useLive(api.machines.getAgentConfigs, { chatroomId: room.chatroomId });
   const startsOnTask = configs.value?.some((config) => config.role === target && config.startOnTask) ?? false;
-  const now = useNow();
   const isAway = status !== undefined && !isActive(status.agent) && !waiters.value?.some((one) => one.role === target && one.waiting);
 
   useLayoutEffect(() => {
@@ -379,7 +378,7 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
     <form className="composer" onSubmit={submit}>
       {isAway && (
         <p className="note">
-          <Mark tone="off" /> {awayWords(status, startsOnTask, now)}
+          <Mark tone="off" /> {awayWords(status, startsOnTask)}
         </p>
       )}
       <div className="composer-row">
