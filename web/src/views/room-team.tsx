@@ -234,7 +234,7 @@ function RoleCard(props: { room: Chatroom; status: RoleStatus; config: MachineAg
             Talk
           </Link>
         )}
-        {!runs && agent && (
+        {!runs && agent && !isElsewhere && (
           <Link className="button" href={to("agents", agent.agentId)}>
             Transcript
           </Link>
