@@ -19,10 +19,22 @@ await withBrowser({}, async (page) => {
   await page.getByLabel("New item of the backlog").fill("look at this some day");
   await page.keyboard.press("Enter");
   await page.getByText("look at this some day").waitFor();
+  // Both roles the same way, in a directory that is not there; one of them is mended where it says so.
   await page.getByRole("button", { name: "Set up" }).first().click();
+  await page.getByLabel("Directory").fill(`${work}/gone`);
+  await page.getByLabel("Set up builder the same way").check();
+  await picture(page, "set-up-the-same");
+  await page.getByRole("button", { name: "Save and start" }).click();
+  const planner = page.getByRole("article", { name: "Role planner" });
+  await page.getByRole("article", { name: "Role builder" }).getByRole("button", { name: "Change the directory" }).waitFor();
+  await planner.getByRole("button", { name: "Change the directory" }).waitFor();
+  assert.equal(await planner.getByText(/does not exist/i).filter({ visible: true }).count(), 1);
+  await isAccessible(page, "a directory that is not there");
+  await picture(page, "no-directory");
+  await planner.getByRole("button", { name: "Change the directory" }).click();
   await page.getByLabel("Directory").fill(work);
   await page.getByRole("button", { name: "Save and start" }).click();
-  await page.getByText("idle").first().waitFor();
+  await planner.getByText("idle").waitFor();
   await page.getByLabel("Message to planner").fill("```js\nconst a = 1;\n```\n\n> quoted\n\n1. one\n   - nested\n2. two\n\n# Heading\n\nSee https://example.org/x?y=1, and [this](https://example.org).");
   await page.keyboard.press("Enter");
   await page.getByRole("log").getByText("echo:").waitFor();

@@ -155,6 +155,8 @@ await withBrowser({}, async (page) => {
   const failed = page.getByRole("region", { name: "reviewer does not run" });
   await failed.getByRole("button", { name: "Leave it stopped" }).click();
   await failed.waitFor({ state: "detached" });
+  await page.goto(`${url}/rooms/${roomId}`);
+  await page.getByRole("article", { name: "Role reviewer" }).getByText("stopped", { exact: true }).waitFor();
 
   // The other one, in the transcript.
   await page.goto(`${url}/agents/${builder}`);

@@ -37,6 +37,7 @@ export class Machine {
     machine.credential = registered.credential;
     machine.agents = new Map();
     machine.seqs = new Map();
+    machine.heard = new Set();
     await machine.open();
     return machine;
   }
@@ -104,6 +105,9 @@ export class Machine {
 
   /** What the owner sends into a session reaches it at once. */
   async hear({ inputId, agentId, ...input }) {
+    // It stands in the inbox until the server knows that it was taken.
+    if (this.heard.has(inputId)) return;
+    this.heard.add(inputId);
     if (input.input === "say") {
       await this.say(agentId, { kind: "input_taken", inputId }, { kind: "prompt", source: { by: "person", inputId }, text: input.text });
     } else if (input.input === "answer") {

@@ -19,6 +19,13 @@ await withBrowser({}, async (page) => {
   assert.ok(told < 3000, `only after ${told} ms`);
   await card.getByText("Its machine is disconnected").waitFor({ state: "attached" });
   await picture(page, "machine-away");
+  // A machine that stays away while agents are wanted there waits in the inbox.
+  await page.goto(`${url}/inbox`);
+  await page.getByRole("region", { name: /is not connected$/ }).getByText("what its agent does is not known").waitFor();
+  await isAccessible(page, "a lost machine");
+  await picture(page, "inbox-machine");
+  await page.goto(room);
+  await card.getByText("unknown").waitFor();
   await please("start the daemon");
   await card.getByText("idle").waitFor();
 

@@ -3,8 +3,8 @@
 import { useEffect, useRef } from "react";
 import { type InboxItem, useWorld } from "./data/world";
 import { go, to } from "./route";
-import { exact, shorten } from "./text";
-import { KINDS } from "./words";
+import { exact, sentence, shorten } from "./text";
+import { KINDS, lastEnd } from "./words";
 
 const KEY = "chatroom.notifications";
 
@@ -29,6 +29,10 @@ export function titleOf(item: InboxItem): string {
       return `${item.status.role} needs you`;
     case "failed":
       return `${item.status.role} does not run`;
+    case "crashed":
+      return `${item.status.role} has crashed`;
+    case "machine":
+      return `${item.machine.name} is not connected`;
   }
 }
 
@@ -40,8 +44,12 @@ export function bodyOf(item: InboxItem): string {
       return shorten(exact(item.message.content), 160);
     case "sign_in":
       return exact(item.credential.name);
+    case "crashed":
+      return sentence(lastEnd(item.status)?.how ?? "");
+    case "machine":
+      return shorten(`${item.roles.map(({ room, status }) => `${exact(status.role)} in ${exact(room.name)}`).join(", ")}`, 160);
     default:
-      return shorten(exact(item.status.blocked?.message ?? ""), 160);
+      return shorten(exact(item.what), 160);
   }
 }
 

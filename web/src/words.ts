@@ -1,6 +1,6 @@
 // The words for states, everywhere the same: each with a tone, a shape (never colour alone), since when, and the evidence.
 
-import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, Machine, Participant, RoleStatus, ToolKind } from "./data/api";
+import type { Agent, AgentExit, Choice, Command, ConnectionState, Decider, ListedTeam, Machine, Participant, RoleStatus, ToolKind, Trouble } from "./data/api";
 import { ago, exact } from "./text";
 
 export type Tone = "good" | "busy" | "ask" | "bad" | "off" | "passing";
@@ -43,6 +43,14 @@ export function exitWords(exit: AgentExit): string {
 const isCalmEnd = (exit: AgentExit): boolean =>
   exit.how === "stopped" || exit.how === "shut_down" || (exit.how === "code" && exit.code === 0);
 
+/** What its tool says that it cannot do, until a newer turn works. */
+export function troubleOf(agent: Agent | undefined): Trouble | undefined {
+  if (agent?.state !== "running") return undefined;
+  const { trouble, turn } = agent.session;
+  const isOver = trouble !== undefined && turn !== undefined && (turn.state === "working" || turn.state === "waiting_for_permission") && turn.since > trouble.at;
+  return isOver ? undefined : trouble;
+}
+
 /** One agent by itself. */
 export function agentState(agent: Agent, now: number): State {
   const said = agent.heardAt === undefined ? "" : `, said its daemon ${ago(now - agent.heardAt)} ago`;
@@ -55,7 +63,7 @@ export function agentState(agent: Agent, now: number): State {
       return { word: "failed", tone: "bad", since: agent.at, evidence: `It never ran: ${exact(agent.reason)}` };
     case "exited":
       return {
-        word: isCalmEnd(agent.exit) ? "stopped" : "failed",
+        word: isCalmEnd(agent.exit) ? "stopped" : agent.exit.how === "unusable" ? "failed" : "crashed",
         tone: isCalmEnd(agent.exit) ? "off" : "bad",
         since: agent.at,
         evidence: `Its process has ended: ${exitWords(agent.exit)}.`,
@@ -63,8 +71,9 @@ export function agentState(agent: Agent, now: number): State {
     case "running": {
       const process = `Process ${agent.pid} is alive${said}.`;
       const turn = agent.session.turn;
-      if (agent.session.trouble) {
-        return { word: "waits for you", tone: "ask", since: agent.session.trouble.at, evidence: `${process} Its tool says: ${exact(agent.session.trouble.message)}` };
+      const trouble = troubleOf(agent);
+      if (trouble) {
+        return { word: "waits for you", tone: "ask", since: trouble.at, evidence: `${process} Its tool says: ${exact(trouble.message)}` };
       }
       if (turn === undefined) {
         return { word: "starting", tone: "passing", since: agent.since, evidence: `${process} Its session has not spoken yet.` };
@@ -83,10 +92,17 @@ export function roleState(status: RoleStatus, machine: Machine | undefined, now:
   if (waiter?.waiting && !isActive(agent)) {
     return { word: "idle", tone: "good", since: waiter.since, evidence: "Somebody waits for its tasks in a terminal (chatroom wait-for-task), over an open connection." };
   }
-  if (desired?.restartAt !== undefined && (agent === undefined || agent.state === "exited" || agent.state === "failed")) {
-    return { word: "starting", tone: "passing", since: desired.since, evidence: "It ended by itself and is started again soon." };
+  if (desired !== undefined && waitsToStart(status)) {
+    const end = lastEnd(status);
+    if (end === undefined) return { word: "starting", tone: "passing", since: desired.since, evidence: "It is started as soon as its machine is connected." };
+    const evidence = `${agent === undefined ? "" : agentState(agent, now).evidence} The server starts it again by itself.`;
+    return end.isCalm ? { word: "stopped", tone: "off", since: end.at, evidence } : { word: "crashed", tone: "bad", since: end.at, evidence };
   }
   if (agent === undefined) return { word: "stopped", tone: "off", evidence: "No agent was started for this role yet." };
+  // However the last one ended: that nothing runs is as it is wanted.
+  if (desired?.running === false && !isActive(agent)) {
+    return { word: "stopped", tone: "off", since: desired.since, evidence: `No agent is wanted. ${agentState(agent, now).evidence}` };
+  }
   return standing(agent, machine, now);
 }
 
@@ -107,6 +123,41 @@ export function standing(agent: Agent, machine: Machine | undefined, now: number
 
 export const isActive = (agent: Agent | undefined): boolean =>
   agent !== undefined && (agent.state === "starting" || agent.state === "running" || agent.state === "stopping");
+
+/** Nothing runs, and the server is to start it by itself: after a crash, or when its machine is connected. */
+export const waitsToStart = ({ agent, desired }: RoleStatus): boolean => desired?.running === true && desired.restartAt !== undefined && !isActive(agent);
+
+/** Whether there is something to stop: an agent, or its next start. */
+export const canStop = (status: RoleStatus): boolean => isActive(status.agent) || waitsToStart(status);
+
+/** The machine of a role's agent, or where its next one is wanted. */
+export const machineOf = ({ agent, desired }: RoleStatus): string | undefined => (isActive(agent) ? agent?.machineId : (desired?.machineId ?? agent?.machineId));
+
+/** When the next start comes. */
+export function nextStart({ desired }: RoleStatus, now: number): string {
+  const left = (desired?.restartAt ?? now) - now;
+  return left > 0 ? `Starts again in ${ago(left + 999)}.` : "Starts again as soon as its machine can.";
+}
+
+/** How the last agent ended, since the role is wanted. */
+export function lastEnd({ agent, desired }: RoleStatus): { at: number; how: string; isCalm: boolean } | undefined {
+  if (agent?.state !== "exited" && agent?.state !== "failed") return undefined;
+  if (desired !== undefined && agent.at < desired.since) return undefined;
+  return agent.state === "failed" ? { at: agent.at, how: `it never ran: ${exact(agent.reason)}`, isCalm: false } : { at: agent.at, how: exitWords(agent.exit), isCalm: isCalmEnd(agent.exit) };
+}
+
+const BUILT_IN_TEAMS: Record<string, string> = {
+  solo: "builder does what you write, and answers you",
+  duo: "planner splits the work, builder does it, planner answers you",
+  pair: "builder does the work, reviewer looks at it and asks for more or answers you",
+  squad: "planner splits the work, builder does it, reviewer looks at it, planner answers you",
+};
+
+/** Who does what in a team. */
+export function teamWords(team: Pick<ListedTeam, "name" | "builtIn" | "entryRole" | "roles">): string {
+  const known = team.builtIn ? BUILT_IN_TEAMS[team.name] : undefined;
+  return known ?? `${team.roles.map((role) => exact(role.name)).join(", ")}; what you write goes to ${exact(team.entryRole)} first`;
+}
 
 const COMMANDS: Record<Command["type"] | "list-models" | "check-dir", string> = {
   "start-agent": "start",

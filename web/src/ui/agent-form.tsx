@@ -219,7 +219,7 @@ export async function startAgent(machineId: string, chatroomId: string, role: st
   await call(api.machines.sendCommand, { machineId, type: "start-agent", payload, idempotencyKey: newKey() });
 }
 
-export function AgentDialog(props: { chatroomId: string; role: string; isOpen: boolean; onClose: () => void; start: Partial<AgentChoice>; recent: string[] }) {
+export function AgentDialog(props: { chatroomId: string; role: string; isOpen: boolean; onClose: () => void; start: Partial<AgentChoice>; recent: string[]; others: string[] }) {
   return (
     <Dialog title={`Agent of ${props.role}`} isOpen={props.isOpen} onClose={props.onClose}>
       <AgentDialogBody {...props} />
@@ -227,16 +227,18 @@ export function AgentDialog(props: { chatroomId: string; role: string; isOpen: b
   );
 }
 
-function AgentDialogBody({ chatroomId, role, onClose, start, recent }: Parameters<typeof AgentDialog>[0]) {
+function AgentDialogBody({ chatroomId, role, onClose, start, recent, others }: Parameters<typeof AgentDialog>[0]) {
   const [choice, change, machine] = useAgentChoice(start);
   const [wantsMove, setWantsMove] = useState(false);
+  const [isForAll, setForAll] = useState(false);
   const act = useAct();
   const isReady = choice.machineId !== "" && choice.tool !== "" && choice.workingDir.startsWith("/");
   const save = (then: boolean): void => {
     void act
       .run(async () => {
-        await setUp(chatroomId, role, choice);
-        if (then) await startAgent(choice.machineId, chatroomId, role, wantsMove);
+        const roles = isForAll ? [role, ...others] : [role];
+        for (const one of roles) await setUp(chatroomId, one, choice);
+        if (then) for (const one of roles) await startAgent(choice.machineId, chatroomId, one, wantsMove && one === role);
       })
       .then((isDone) => isDone && onClose());
   };
@@ -250,6 +252,11 @@ function AgentDialogBody({ chatroomId, role, onClose, start, recent }: Parameter
       }}
     >
       <AgentFields choice={choice} change={change} machine={machine} recent={recent} />
+      {others.length > 0 && (
+        <label className="check">
+          <input type="checkbox" checked={isForAll} onChange={(event) => setForAll(event.target.checked)} /> Set up {others.map(exact).join(", ")} the same way
+        </label>
+      )}
       {(isTaken || wantsMove) && (
         <label className="check">
           <input type="checkbox" checked={wantsMove} onChange={(event) => setWantsMove(event.target.checked)} /> Stop the agent that holds this role elsewhere, and move it here

@@ -1,5 +1,6 @@
 // The life of a command: queued, delivered, done, or failed with its reason.
 
+import type { ReactNode } from "react";
 import { api, type Command, type Machine } from "../data/api";
 import { call, useAct, useLive } from "../data/live";
 import { exact, sentence } from "../text";
@@ -31,22 +32,43 @@ export function useRoleCommand(machineId: string | undefined, chatroomId: string
 }
 
 const DONE_SHOWN_MS = 6000;
+/** A connected machine takes a command sooner than this. */
+const QUICK_MS = 2000;
 
-export function CommandLife({ command, machine }: { command: Command | undefined; machine: Machine | undefined }) {
+/** How a state is known, with the life of the newest command at its side, where it moves nothing; what needs more room gets its own line. */
+export function Known(props: { summary: string; command: Command | undefined; machine: Machine | undefined; isTold?: boolean; children: ReactNode }) {
+  const { command, machine } = props;
+  const now = useNow();
+  const isShown = command !== undefined && !(command.status === "completed" && now - command.finishedAt > DONE_SHOWN_MS) && !(command.status === "failed" && props.isTold);
+  const isLong =
+    command !== undefined && (command.status === "failed" || (command.status === "pending" && (machine?.connection !== "connected" || now - command.createdAt > QUICK_MS)));
+  return (
+    <>
+      <div className="known">
+        <details className="evidence">
+          <summary>{props.summary}</summary>
+          {props.children}
+        </details>
+        {isShown && !isLong && <CommandLife command={command} machine={machine} />}
+      </div>
+      {isShown && isLong && <CommandLife command={command} machine={machine} />}
+    </>
+  );
+}
+
+function CommandLife({ command, machine }: { command: Command; machine: Machine | undefined }) {
   const now = useNow();
   const cancel = useAct();
-  if (command === undefined) return null;
-  if (command.status === "completed" && now - command.finishedAt > DONE_SHOWN_MS) return null;
   const state = commandState(command);
-  const isAway = command.status === "pending" && machine !== undefined && machine.connection !== "connected";
+  const isQuick = machine?.connection === "connected" && now - command.createdAt <= QUICK_MS;
   return (
     <p className={`command-life tone-${state.tone}`} role="status">
       <Mark tone={state.tone} /> {commandWord(command.type)}: {state.word}
-      {command.status === "pending" && (
+      {command.status === "pending" && !isQuick && (
         <>
           {" "}
           <Age at={command.createdAt} />
-          {isAway && `, ${machine.name} is ${machine.connection}`}
+          {machine !== undefined && machine.connection !== "connected" && `, ${exact(machine.name)} is ${machine.connection}`}
           {command.expiresAt > now && <span className="note"> · given up at {new Date(command.expiresAt).toLocaleTimeString()}</span>}{" "}
           <Button look="quiet" act={cancel} onClick={() => void cancel.run(() => call(api.machines.cancelCommand, { commandId: command.commandId }))}>
             Cancel

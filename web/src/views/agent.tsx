@@ -7,9 +7,9 @@ import { useMachine, useRoom, useWorld } from "../data/world";
 import { Link, to } from "../route";
 import { exact, shorten, shortPath } from "../text";
 import { Age, Button, Copyable, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
-import { CommandLife, useRoleCommand } from "../ui/command";
+import { Known, useRoleCommand } from "../ui/command";
 import { Menu } from "../ui/overlay";
-import { agentState, isActive, MODES, roleState } from "../words";
+import { agentState, isActive, machineOf, MODES, roleState, waitsToStart } from "../words";
 import { Transcript } from "./agent-transcript";
 import { Why } from "./room-team";
 
@@ -47,12 +47,14 @@ function AgentBody({ agent }: { agent: Agent }) {
   const permissions = useLive(api.permissions.list, { agentId: agent.agentId });
   const act = useAct();
   const runs = isActive(agent);
+  const waits = isNewest && status !== undefined && waitsToStart(status);
   const isUnderWay = command?.status === "pending" || command?.status === "processing";
+  const isTold = command?.status === "failed" && (status?.blocked?.message.includes(command.failure.message) ?? false);
   const turn = agent.session?.turn?.state;
   const isInTurn = agent.state === "running" && (turn === "working" || turn === "waiting_for_permission");
   const send = (type: "start-agent" | "stop-agent" | "restart-agent"): void =>
     void act.run(() =>
-      call(api.machines.sendCommand, { machineId: agent.machineId, type, payload: { chatroomId: agent.chatroomId, role: agent.role }, idempotencyKey: newKey() }),
+      call(api.machines.sendCommand, { machineId: (isNewest && status && machineOf(status)) || agent.machineId, type, payload: { chatroomId: agent.chatroomId, role: agent.role }, idempotencyKey: newKey() }),
     );
   return (
     <main id="main" className="agent">
@@ -75,16 +77,15 @@ function AgentBody({ agent }: { agent: Agent }) {
             Cancel turn
           </Button>
         )}
-        {runs ? (
-          <Button act={act} disabled={isUnderWay || agent.state === "stopping"} onClick={() => send("stop-agent")}>
+        {!runs && isNewest && (
+          <Button look="main" act={act} disabled={isUnderWay} onClick={() => send("start-agent")}>
+            Start again
+          </Button>
+        )}
+        {(runs || waits) && (
+          <Button act={act} disabled={isUnderWay || agent.state === "stopping"} title={waits ? "It is not started again by itself" : undefined} onClick={() => send("stop-agent")}>
             Stop
           </Button>
-        ) : (
-          isNewest && (
-            <Button look="main" act={act} disabled={isUnderWay} onClick={() => send("start-agent")}>
-              Start again
-            </Button>
-          )
         )}
         <Menu label="More about this agent" items={[{ label: "Restart", disabled: !runs || isUnderWay, onSelect: () => send("restart-agent") }]} />
       </header>
@@ -103,9 +104,8 @@ function AgentBody({ agent }: { agent: Agent }) {
             This agent has ended. <Link href={to("agents", status.agent.agentId)}>The one that holds the role now</Link>
           </p>
         )}
-        {isNewest && <Why blocked={status?.blocked} />}
-        <details className="evidence">
-          <summary>How this is known, and logs</summary>
+        {isNewest && <Why status={status} />}
+        <Known summary="How this is known, and logs" command={command} machine={machine} isTold={isTold}>
           <p>{state.evidence}</p>
           {agent.session?.sessionId && (
             <p>
@@ -115,8 +115,7 @@ function AgentBody({ agent }: { agent: Agent }) {
           <p>
             Everything that its process wrote: <Copyable text={`chatroom agent logs --chatroom-id=${agent.chatroomId} --role=${agent.role}`} />
           </p>
-        </details>
-        <CommandLife command={command} machine={machine} />
+        </Known>
         <Problem error={act.error} />
       </div>
       <Transcript agent={agent} asks={permissions.value ?? NONE} />

@@ -8,9 +8,8 @@ import { go, to } from "../route";
 import { exact, plural } from "../text";
 import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
 import { Age, Button, Copyable, Field, Mark, Name, Problem } from "../ui/basic";
-import { connectionState } from "../words";
+import { connectionState, teamWords } from "../words";
 import { AddMachine } from "./machines";
-import { TeamWords } from "./rooms";
 
 export function FirstRun() {
   const { machines } = useWorld();
@@ -104,7 +103,7 @@ export function FirstRun() {
                 <Field label="Room">
                   <input value={name} maxLength={100} required onChange={(event) => setName(event.target.value)} />
                 </Field>
-                <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>
+                <Field label="Team" note={chosen && teamWords(chosen)}>
                   <select value={team} onChange={(event) => setTeam(event.target.value)}>
                     {(teams.value ?? [{ name: "solo" }]).map((one) => (
                       <option key={one.name}>{one.name}</option>

@@ -9,10 +9,11 @@ import { isTaken } from "../keys";
 import { titleOf } from "../notify";
 import { go, Link, to } from "../route";
 import { exact, sentence, shorten } from "../text";
-import { Age, Button, Empty, Loading, Mark, Name, Problem, Repair } from "../ui/basic";
+import { Age, Button, Empty, Loading, Mark, Name, Problem, Repair, useNow } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { answer, answersOf, PermissionCard } from "../ui/permission";
-import { repairOf } from "./room-team";
+import { isActive, lastEnd, machineOf, nextStart, troubleOf } from "../words";
+import { repairOf, tryAgain } from "./room-team";
 
 export function Inbox() {
   const { inbox, rooms, machines } = useWorld();
@@ -104,6 +105,8 @@ export function Inbox() {
 const placeOf = (item: InboxItem): string =>
   item.kind === "sign_in"
     ? "/settings"
+    : item.kind === "machine"
+    ? to("machines", item.machine.machineId)
     : item.kind === "permission"
     ? to("agents", item.permission.agentId)
     : item.kind === "needs_you" && item.status.agent
@@ -130,31 +133,36 @@ function deedsOf(item: InboxItem): { yes?: Deed; no?: Deed } {
         yes: { label: "I know it", run: async () => knowSignIn(item.user, item.credential) },
         no: { label: "Revoke it", run: () => call(api.auth.revokeCredential, { credentialId: item.credential.credentialId }) },
       };
-    case "failed":
+    case "machine":
+      return {};
     case "needs_you": {
-      const machineId = item.status.agent?.machineId ?? item.status.desired?.machineId;
-      const room = item.room;
-      if (machineId === undefined || room === undefined) return {};
-      const payload = { chatroomId: room.chatroomId, role: item.status.role };
-      const send = (type: "start-agent" | "stop-agent" | "restart-agent") => () => call(api.machines.sendCommand, { machineId, type, payload, idempotencyKey: newKey() });
-      return item.kind === "failed"
-        ? { yes: { label: "Start again", run: send("start-agent") }, no: { label: "Leave it stopped", run: send("stop-agent") } }
-        : {};
+      const agent = item.status.agent;
+      return agent && troubleOf(agent) ? { yes: { label: "Try again", run: () => tryAgain(agent) } } : {};
+    }
+    case "crashed":
+    case "failed": {
+      const machineId = machineOf(item.status);
+      if (machineId === undefined || item.room === undefined) return {};
+      const payload = { chatroomId: item.room.chatroomId, role: item.status.role };
+      const send = (type: "start-agent" | "stop-agent") => () => call(api.machines.sendCommand, { machineId, type, payload, idempotencyKey: newKey() });
+      return { yes: { label: "Start again", run: send("start-agent") }, no: { label: "Leave it stopped", run: send("stop-agent") } };
     }
   }
 }
 
 function Item({ item }: { item: InboxItem }) {
+  const now = useNow();
   const act = useAct();
   const { yes, no } = deedsOf(item);
   if (item.kind === "permission") return <PermissionCard permission={item.permission} where={item.room?.name} />;
   if (item.kind === "sign_in") return <SignIn item={item} />;
+  if (item.kind === "machine") return <LostMachine item={item} />;
   const room = item.room;
-  const repair = item.kind === "returned" ? undefined : repairOf(item.status.blocked);
+  const repair = item.kind === "needs_you" || item.kind === "failed" ? repairOf(item) : undefined;
   return (
     <section aria-label={titleOf(item)}>
       <p className="item-head">
-        <Mark tone={item.kind === "failed" ? "bad" : item.kind === "needs_you" ? "ask" : "good"} />
+        <Mark tone={item.kind === "needs_you" ? "ask" : item.kind === "returned" ? "good" : "bad"} />
         <span>
           <b>
             <Name>{item.kind === "returned" ? item.message.senderRole : item.status.role}</Name>
@@ -167,7 +175,7 @@ function Item({ item }: { item: InboxItem }) {
               </Link>
             </>
           )}
-          {item.kind === "returned" ? " has answered you" : item.kind === "needs_you" ? " needs you" : " does not run"}
+          {{ returned: " has answered you", needs_you: " needs you", crashed: " has crashed", failed: " does not run" }[item.kind]}
         </span>
         <Age at={item.at} suffix=" ago" />
       </p>
@@ -175,11 +183,15 @@ function Item({ item }: { item: InboxItem }) {
         <div className="item-text">
           <Markdown text={shorten(item.message.content, 1200)} />
         </div>
-      ) : (
+      ) : item.kind === "crashed" ? (
         <p className="item-text">
-          {exact(sentence(item.status.blocked?.message ?? ""))}
-          {repair !== undefined && <Repair text={repair} />}
+          {sentence(lastEnd(item.status)?.how ?? "")} {nextStart(item.status, now)}
         </p>
+      ) : (
+        <div className="item-text">
+          {exact(sentence(item.what))}
+          {repair !== undefined && <Repair text={repair} />}
+        </div>
       )}
       <div className="answers">
         <Link className="button main" href={placeOf(item)}>
@@ -197,6 +209,44 @@ function Item({ item }: { item: InboxItem }) {
         )}
       </div>
       <Problem error={act.error} />
+    </section>
+  );
+}
+
+function LostMachine({ item }: { item: Extract<InboxItem, { kind: "machine" }> }) {
+  const blocked = item.roles.map(({ status }) => status.blocked).find((one) => one?.by === "machine");
+  return (
+    <section aria-label={titleOf(item)}>
+      <p className="item-head">
+        <Mark tone="bad" />
+        <span>
+          <b>
+            <Name>{item.machine.name}</Name>
+          </b>{" "}
+          is not connected
+        </span>
+        <Age at={item.at} suffix=" ago" />
+      </p>
+      <div className="item-text">
+        {blocked && !blocked.message.endsWith("is not connected") && <p>{exact(sentence(blocked.message))}</p>}
+        <ul>
+          {item.roles.map(({ room, status }) => (
+            <li key={`${room.chatroomId} ${status.role}`}>
+              <Name>{status.role}</Name> in{" "}
+              <Link href={to("rooms", room.chatroomId)}>
+                <Name>{room.name}</Name>
+              </Link>
+              {isActive(status.agent) ? ": what its agent does is not known" : ": waits for it"}
+            </li>
+          ))}
+        </ul>
+        {blocked?.repair !== undefined && <Repair text={blocked.repair} />}
+      </div>
+      <div className="answers">
+        <Link className="button main" href={placeOf(item)}>
+          Open
+        </Link>
+      </div>
     </section>
   );
 }

@@ -9,7 +9,7 @@ import { exact } from "../text";
 import { applyTheme } from "../theme";
 import { Problem } from "../ui/basic";
 import { Dialog } from "../ui/overlay";
-import { isActive } from "../words";
+import { canStop, isActive, machineOf } from "../words";
 
 type Command = { label: string; run: () => void | Promise<unknown>; needsServer?: boolean };
 
@@ -37,14 +37,14 @@ function Body({ onClose }: { onClose: () => void }) {
       all.push(place(`Write to ${name}`, to("rooms", room.chatroomId)));
       for (const status of roles.get(room.chatroomId)?.value ?? []) {
         const agent = status.agent;
-        const machineId = agent?.machineId ?? status.desired?.machineId;
+        const machineId = machineOf(status);
         const label = `${exact(status.role)} in ${name}`;
         if (agent) all.push(place(`Transcript of ${label}`, to("agents", agent.agentId)));
         if (machineId === undefined) continue;
         const send = (type: "start-agent" | "stop-agent" | "restart-agent") => () =>
           call(api.machines.sendCommand, { machineId, type, payload: { chatroomId: room.chatroomId, role: status.role }, idempotencyKey: newKey() });
+        if (canStop(status)) all.push({ label: `Stop ${label}`, run: send("stop-agent"), needsServer: true });
         if (isActive(agent)) {
-          all.push({ label: `Stop ${label}`, run: send("stop-agent"), needsServer: true });
           all.push({ label: `Restart ${label}`, run: send("restart-agent"), needsServer: true });
         } else all.push({ label: `Start ${label}`, run: send("start-agent"), needsServer: true });
       }

@@ -3,14 +3,14 @@
 import { type FormEvent, type KeyboardEvent, memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { api, type Chatroom, type Context, type Message, type Receipt, type RoleStatus } from "../data/api";
 import { type FeedSource, useFeed } from "../data/feed";
-import { call, newKey, type Refused, refusal, useLive } from "../data/live";
+import { call, newKey, type Refused, refusal, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { Link, to } from "../route";
 import { clockTime, exact, exactTime, plural, sentence } from "../text";
 import { Button, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { PermissionCard } from "../ui/permission";
-import { isActive, roleState, type Tone } from "../words";
+import { isActive, lastEnd, machineOf, nextStart, roleState, type State, type Tone, waitsToStart } from "../words";
 import { ArtifactLink } from "./room-work";
 
 type Sending = { key: string; role: string; text: string; error?: Refused };
@@ -53,6 +53,17 @@ export function Conversation({ room }: { room: Chatroom }) {
     before.current = firstSequence;
     height.current = element.scrollHeight;
   }, [feed.items, sending, firstSequence]);
+
+  // What comes and goes below the messages must not cover the newest.
+  useEffect(() => {
+    const element = scroller.current;
+    if (element === null) return;
+    const observer = new ResizeObserver(() => {
+      if (isAtEnd.current) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
 
   // A message counts as seen when the page is in front and its end was on the screen.
   const [isInFront, setInFront] = useState(() => document.hasFocus());
@@ -169,8 +180,8 @@ export function Conversation({ room }: { room: Chatroom }) {
 const STAGES: Record<Receipt["stage"], { word: string; tone: Tone }> = {
   queued: { word: "queued", tone: "passing" },
   delivered: { word: "delivered", tone: "passing" },
-  seen: { word: "seen", tone: "busy" },
-  started: { word: "started", tone: "busy" },
+  seen: { word: "taken", tone: "busy" },
+  started: { word: "working", tone: "busy" },
   done: { word: "done", tone: "good" },
   cancelled: { word: "cancelled", tone: "off" },
 };
@@ -181,7 +192,7 @@ function receiptWords(receipt: Receipt): string {
   const steps = [
     `queued ${exactTime(receipt.queuedAt)}`,
     receipt.deliveredAt !== undefined && `handed to ${receipt.role} (delivery ${receipt.delivery}) ${exactTime(receipt.deliveredAt)}`,
-    receipt.seenAt !== undefined && `seen ${exactTime(receipt.seenAt)}`,
+    receipt.seenAt !== undefined && `${receipt.role === "user" ? "seen" : "taken"} ${exactTime(receipt.seenAt)}`,
     receipt.startedAt !== undefined && `started ${exactTime(receipt.startedAt)}`,
     receipt.endedAt !== undefined && `${receipt.stage} ${exactTime(receipt.endedAt)}`,
   ];
@@ -256,18 +267,24 @@ function LiveStrip({ room }: { room: Chatroom }) {
   const now = useNow();
   const statuses = (roles.get(room.chatroomId)?.value ?? []) as RoleStatus[];
   const asks = permissions.filter((permission) => permission.chatroomId === room.chatroomId);
+  const stateOf = (status: RoleStatus): State => roleState(status, machines?.find((machine) => machine.machineId === status.agent?.machineId), now);
   const busy = statuses.filter(
     (status) => isActive(status.agent) && status.agent?.session.turn?.state !== "idle" && !asks.some((permission) => permission.agentId === status.agent?.agentId),
   );
-  if (busy.length === 0 && asks.length === 0) return null;
+  // Where the team's cards are out of sight, what has failed stands here.
+  const down = statuses.map((status) => ({ status, state: stateOf(status) })).filter(({ status, state }) => !isActive(status.agent) && state.tone === "bad");
+  if (busy.length === 0 && asks.length === 0 && down.length === 0) return null;
   return (
-    <div className="strip">
+    <div className={busy.length === 0 && asks.length === 0 ? "strip phone-only" : "strip"}>
+      {down.map(({ status, state }) => (
+        <Down key={status.role} room={room} status={status} state={state} />
+      ))}
       {busy.map((status) => (
         <p key={status.role} className="strip-line">
           <b>
             <Name>{status.role}</Name>
           </b>
-          <StateLabel state={roleState(status, machines?.find((machine) => machine.machineId === status.agent?.machineId), now)} />
+          <StateLabel state={stateOf(status)} />
           {status.blocked?.by === "needs_you" && <span className="clip">{exact(sentence(status.blocked.message))}</span>}
           <span className="grow" />
           {status.agent && <Link href={to("agents", status.agent.agentId)}>Watch</Link>}
@@ -285,6 +302,45 @@ function LiveStrip({ room }: { room: Chatroom }) {
   );
 }
 
+function Down({ room, status, state }: { room: Chatroom; status: RoleStatus; state: State }) {
+  const act = useAct();
+  const now = useNow();
+  const machineId = machineOf(status);
+  const send = (type: "start-agent" | "stop-agent"): void => {
+    if (machineId === undefined) return;
+    void act.run(() => call(api.machines.sendCommand, { machineId, type, payload: { chatroomId: room.chatroomId, role: status.role }, idempotencyKey: newKey() }));
+  };
+  return (
+    <div className="phone-only">
+      <p className="strip-line">
+        <b>
+          <Name>{status.role}</Name>
+        </b>
+        <StateLabel state={state} />
+        <span className="grow" />
+        <Button act={act} onClick={() => send("start-agent")}>
+          Start
+        </Button>
+        {waitsToStart(status) && (
+          <Button act={act} onClick={() => send("stop-agent")}>
+            Stop
+          </Button>
+        )}
+      </p>
+      <p className="note">{waitsToStart(status) ? `${sentence(lastEnd(status)?.how ?? "")} ${nextStart(status, now)}` : exact(sentence(status.blocked?.message ?? ""))}</p>
+      <Problem error={act.error} />
+    </div>
+  );
+}
+
+/** Why nobody takes at once what is sent to a role, and what becomes of it. */
+function awayWords(status: RoleStatus, startsOnTask: boolean): string {
+  const role = exact(status.role);
+  if (waitsToStart(status)) return `What you send waits until the agent of ${role} runs again.`;
+  if (startsOnTask && status.desired?.givenUp === undefined) return `The agent of ${role} starts when you send it something.`;
+  return `No agent of ${role} runs: what you send waits in the queue.`;
+}
+
 function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, role: string) => Promise<void> }) {
   const draftKey = `chatroom.draft.${room.chatroomId}`;
   const [text, setText] = useState(() => sessionStorage.getItem(draftKey) ?? "");
@@ -294,6 +350,8 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
   const target = room.team.roles.some((one) => one.name === role) ? role : room.team.entryRole;
   const status = roles.get(room.chatroomId)?.value?.find((one) => one.role === target);
   const waiters = useLive(api.participants.list, { chatroomId: room.chatroomId });
+  const configs = useLive(api.machines.getAgentConfigs, { chatroomId: room.chatroomId });
+  const startsOnTask = configs.value?.some((config) => config.role === target && config.startOnTask) ?? false;
   const isAway = status !== undefined && !isActive(status.agent) && !waiters.value?.some((one) => one.role === target && one.waiting);
 
   useLayoutEffect(() => {
@@ -320,7 +378,7 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
     <form className="composer" onSubmit={submit}>
       {isAway && (
         <p className="note">
-          <Mark tone="off" /> No agent of {exact(target)} runs: what you send waits in the queue.
+          <Mark tone="off" /> {awayWords(status, startsOnTask)}
         </p>
       )}
       <div className="composer-row">

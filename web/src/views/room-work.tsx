@@ -12,7 +12,7 @@ import type { Tone } from "../words";
 const TASKS: Record<Task["state"], { word: string; tone: Tone }> = {
   pending: { word: "queued", tone: "passing" },
   acknowledged: { word: "taken", tone: "busy" },
-  in_progress: { word: "in work", tone: "busy" },
+  in_progress: { word: "working", tone: "busy" },
   completed: { word: "done", tone: "good" },
   cancelled: { word: "cancelled", tone: "off" },
 };

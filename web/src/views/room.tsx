@@ -6,9 +6,9 @@ import { call, useAct, useLive } from "../data/live";
 import { useRoom, useWorld } from "../data/world";
 import { go, Link } from "../route";
 import { exact, plural } from "../text";
-import { Button, Empty, Field, Loading, Name, Problem } from "../ui/basic";
+import { Button, Empty, Field, Loading, Mark, Name, Problem, useNow } from "../ui/basic";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
-import { isActive } from "../words";
+import { canStop, machineOf, roleState, teamWords } from "../words";
 import { Artifacts, Backlog, Queue } from "./room-work";
 import { Conversation } from "./room-conversation";
 import { Team } from "./room-team";
@@ -52,6 +52,7 @@ export function Room({ chatroomId }: { chatroomId: string }) {
         {room.archivedAt !== undefined && <span className="badge">archived</span>}
         <span className="grow" />
         <Button local className="side-button" aria-expanded={isSideOpen} aria-controls="room-side" onClick={() => setSideOpen(!isSideOpen)}>
+          {!isSideOpen && <Urgent room={room} />}
           {isSideOpen ? "Conversation" : "Team and queue"}
         </Button>
         <RoomMenu room={room} />
@@ -67,6 +68,15 @@ export function Room({ chatroomId }: { chatroomId: string }) {
   );
 }
 
+/** What in the team is not as it should be, while the team is out of sight. */
+function Urgent({ room }: { room: Chatroom }) {
+  const { roles, machines } = useWorld();
+  const now = useNow();
+  const states = (roles.get(room.chatroomId)?.value ?? []).map((status) => roleState(status, machines?.find((machine) => machine.machineId === machineOf(status)), now));
+  const worst = states.find((state) => state.tone === "ask") ?? states.find((state) => state.tone === "bad");
+  return worst ? <Mark tone={worst.tone} label={worst.word} /> : null;
+}
+
 function RoomMenu({ room }: { room: Chatroom }) {
   const [open, setOpen] = useState<"archive" | "context" | "team" | null>(null);
   const { roles } = useWorld();
@@ -75,7 +85,7 @@ function RoomMenu({ room }: { room: Chatroom }) {
     act.clear();
     setOpen(null);
   };
-  const running = (roles.get(room.chatroomId)?.value ?? []).filter((status) => isActive(status.agent)).length;
+  const running = (roles.get(room.chatroomId)?.value ?? []).filter(canStop).length;
   return (
     <>
       <Menu
@@ -156,7 +166,7 @@ function ChangeTeam({ room, onDone }: { room: Chatroom; onDone: () => void }) {
         void act.run(() => call(api.chatrooms.updateTeam, args)).then((isDone) => isDone && onDone());
       }}
     >
-      <Field label="Team">
+      <Field label="Team" note={chosen && teamWords(chosen)}>
         <select value={team} onChange={(event) => setTeam(event.target.value)}>
           {(teams.value ?? []).map((one) => (
             <option key={one.name}>{one.name}</option>

@@ -8,7 +8,7 @@ import { go, Link, to } from "../route";
 import { exact } from "../text";
 import { Button, Empty, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Dialog } from "../ui/overlay";
-import { roleState } from "../words";
+import { roleState, teamWords } from "../words";
 
 export function Rooms() {
   const { rooms, roles, unread, machines } = useWorld();
@@ -82,7 +82,7 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
         <Field label="Name">
           <input value={name} maxLength={100} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
         </Field>
-        <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>
+        <Field label="Team" note={chosen && teamWords(chosen)}>
           <select value={team} onChange={(event) => setTeam(event.target.value)}>
             {(teams.value ?? []).map((one) => (
               <option key={one.name} value={one.name}>
@@ -101,9 +101,3 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
     </Dialog>
   );
 }
-
-export const TeamWords = ({ roles, entry }: { roles: string[]; entry: string }) => (
-  <>
-    {roles.map(exact).join(", ")}; what you write goes to {exact(entry)} first
-  </>
-);

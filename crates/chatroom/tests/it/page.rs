@@ -4,7 +4,7 @@
 use crate::obedient::{ASK, obey};
 use crate::real_tools::world_with_all;
 use crate::scripted_model::ScriptedModel;
-use crate::world::{Process, Run, World};
+use crate::world::{Process, Run, World, eventually, signal};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -134,6 +134,31 @@ fn an_open_page_tells_what_is_gone_and_goes_on_when_it_is_back() {
                 world.chatroom(["api", "auth.revokeCredential", &args]).ok();
             }
         }
+        other => nothing(other),
+    });
+}
+
+#[test]
+fn a_crashed_agent_says_when_it_starts_again_and_can_be_stopped_before() {
+    let world = World::new();
+    let up = world.up();
+    let room = world.room("solo");
+    world.line(&format!("agent start --chatroom-id={room} --role=builder --tool=echo")).ok();
+    let status = || {
+        let args = serde_json::json!({"chatroomId": room, "role": "builder"}).to_string();
+        world.chatroom(["api", "agents.why", &args]).ok().json()
+    };
+    let mut killed = 0;
+    play(script(&world, "crash.mjs", &up.url, &up.sign_in_link).env("ROOM", &room), |wish| match wish {
+        "kill the agent" => {
+            let before = killed;
+            eventually("another process of the agent runs", || {
+                killed = status()["agent"]["pid"].as_u64().filter(|pid| *pid != before)?;
+                Some(())
+            });
+            signal(u32::try_from(killed).unwrap(), "KILL");
+        }
+        "see that it is not wanted" => assert_eq!(status()["desired"]["running"], false),
         other => nothing(other),
     });
 }
