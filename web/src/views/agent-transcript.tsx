@@ -4,7 +4,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type Agent, api, type Permission, type TranscriptEvent, type TranscriptPage } from "../data/api";
 import { type FeedSource, useFeed } from "../data/feed";
-import { readTranscript, type Row } from "../data/transcript";
+import { readTranscript, type Row, taskOf } from "../data/transcript";
 import { clockTime, exact, exactTime, lasting, plural, prose, shorten, shortPath, terminal } from "../text";
 import { Button, Empty, Loading, Mark, Problem, Repair } from "../ui/basic";
 import { DiffView } from "../ui/diff";
@@ -255,12 +255,7 @@ function NoteView({ row }: { row: Extract<Row, { kind: "note" }> }) {
   switch (entry.kind) {
     case "prompt": {
       const words = { task: "Task", reminder: "Reminder", person: "You" }[entry.source.by];
-      // A brief holds the text of its task, each line behind a bar, and around it what every task needs.
-      const task = entry.text
-        .split("\n")
-        .filter((line) => /^\s*\|( |$)/.test(line))
-        .map((line) => line.trimStart().slice(2))
-        .join("\n");
+      const task = taskOf(entry.text);
       const isLong = entry.source.by !== "person" && entry.text.length > 400;
       return (
         <section className={`t-prompt ${entry.source.by}`} aria-label={words}>
