@@ -2,7 +2,7 @@
 
 import { useMemo, useRef, useState } from "react";
 import { api } from "../data/api";
-import { call, newKey, useAct, useLostSince } from "../data/live";
+import { call, newKey, useAct, useTrouble } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, to } from "../route";
 import { exact } from "../text";
@@ -25,7 +25,7 @@ function Body({ onClose }: { onClose: () => void }) {
   const { rooms, machines, roles } = useWorld();
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState(0);
-  const lost = useLostSince();
+  const trouble = useTrouble();
   const act = useAct();
   const list = useRef<HTMLUListElement>(null);
   const commands = useMemo((): Command[] => {
@@ -57,7 +57,7 @@ function Body({ onClose }: { onClose: () => void }) {
   const found = commands.filter((command) => words.every((word) => command.label.toLowerCase().includes(word))).slice(0, 50);
   const at = Math.min(chosen, Math.max(0, found.length - 1));
   const run = (command: Command | undefined): void => {
-    if (command === undefined || (command.needsServer && lost !== null)) return;
+    if (command === undefined || (command.needsServer && trouble !== null)) return;
     void act.run(async () => command.run()).then((isDone) => isDone && onClose());
   };
   const move = (next: number): void => {
@@ -94,7 +94,7 @@ function Body({ onClose }: { onClose: () => void }) {
             id={`palette-${index}`}
             role="option"
             aria-selected={index === at}
-            aria-disabled={command.needsServer && lost !== null}
+            aria-disabled={command.needsServer && trouble !== null}
             onPointerMove={() => setChosen(index)}
             onClick={() => run(command)}
           >
