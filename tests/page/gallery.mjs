@@ -149,6 +149,12 @@ await withBrowser({}, async (page) => {
 
   // A folded call opens: its change line by line, its output without colours.
   await page.goto(`${url}/agents/${builder}`);
+  await page.getByText("Edit CHANGELOG.md").waitFor();
+  // Of the brief, the task alone.
+  await page.getByRole("log").evaluate((element) => (element.scrollTop = 0));
+  const task = await page.getByRole("region", { name: "Task" }).innerText();
+  assert.match(task, /Add a changelog and a release workflow\.\s+Both\.\s+The whole brief/);
+  assert.doesNotMatch(task, /An older thing/);
   await page.getByText("Edit CHANGELOG.md").click();
   await page.getByText("## 1.2.0").waitFor();
   await page.getByText("git tag --sort").first().click();

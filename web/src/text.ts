@@ -45,6 +45,9 @@ export const homeOf = (program: string): string | undefined => HOME.exec(program
 /** What the server says in a fragment, as a sentence. */
 export const sentence = (text: string): string => (text === "" ? "" : `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?:]$/.test(text) ? "" : "."}`);
 
+/** How many characters a text has beyond what is taken; zero when it fits. Spaces around it do not count. */
+export const excess = (text: string, most: number): number => (text.length <= most ? 0 : Math.max(0, [...text.trim()].length - most));
+
 export function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;
 }

@@ -3,7 +3,7 @@
 import { type ButtonHTMLAttributes, createContext, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { serverNow } from "../data/client";
 import type { Act, Refused } from "../data/live";
-import { ago, exact, exactTime, sentence } from "../text";
+import { ago, exact, exactTime, excess, plural, sentence } from "../text";
 import type { State, Tone } from "../words";
 
 let now = serverNow();
@@ -161,6 +161,20 @@ export function Field({ label, note, children }: { label: string; note?: ReactNo
       {children}
       {note && <span className="note">{note}</span>}
     </label>
+  );
+}
+
+/** Says how many characters of a text are too many. Nothing is cut off by itself. */
+export function Excess({ text, most }: { text: string; most: number }) {
+  const count = excess(text, most);
+  return (
+    <span role="status" className="excess">
+      {count > 0 && (
+        <>
+          <Mark tone="bad" /> {plural(count, "character")} too many: at most {most.toLocaleString()} are taken.
+        </>
+      )}
+    </span>
   );
 }
 

@@ -5,12 +5,12 @@ import { api, type Chatroom } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { isUsable, useWorld } from "../data/world";
 import { go, to } from "../route";
-import { exact, plural } from "../text";
+import { exact, excess, plural } from "../text";
 import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
-import { Age, Button, Copyable, Field, Mark, Name, Problem } from "../ui/basic";
+import { Age, Button, Copyable, Excess, Field, Mark, Name, Problem } from "../ui/basic";
 import { connectionState } from "../words";
 import { AddMachine } from "./machines";
-import { TeamWords } from "./rooms";
+import { LONGEST_NAME, TeamWords } from "./rooms";
 
 export function FirstRun() {
   const { machines } = useWorld();
@@ -23,7 +23,7 @@ export function FirstRun() {
   const found = machine?.availableTools.filter((tool) => isUsable(tool) && tool.name !== "echo") ?? [];
   const others = machine?.availableTools.filter((tool) => !isUsable(tool)) ?? [];
   const chosen = teams.value?.find((one) => one.name === team);
-  const isReady = machine !== undefined && choice.tool !== "" && choice.workingDir.startsWith("/") && name.trim() !== "";
+  const isReady = machine !== undefined && choice.tool !== "" && choice.workingDir.startsWith("/") && name.trim() !== "" && excess(name, LONGEST_NAME) === 0;
 
   const begin = (): void => {
     void act.run(async () => {
@@ -101,8 +101,8 @@ export function FirstRun() {
               }}
             >
               <div className="two">
-                <Field label="Room">
-                  <input value={name} maxLength={100} required onChange={(event) => setName(event.target.value)} />
+                <Field label="Room" note={<Excess text={name} most={LONGEST_NAME} />}>
+                  <input value={name} required onChange={(event) => setName(event.target.value)} />
                 </Field>
                 <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>
                   <select value={team} onChange={(event) => setTeam(event.target.value)}>

@@ -5,8 +5,8 @@ import { api, type Machine } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
-import { exact, plural, sentence, shortPath } from "../text";
-import { Age, Button, Copyable, Empty, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { exact, excess, plural, sentence, shortPath } from "../text";
+import { Age, Button, Copyable, Empty, Excess, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { commandState } from "../ui/command";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { commandWord, connectionState, exitWords, standing } from "../words";
@@ -159,6 +159,9 @@ function MachineCard({ machine, isAlone }: { machine: Machine; isAlone: boolean 
   );
 }
 
+/** So many characters the name of a machine may have. */
+const LONGEST_NAME = 100;
+
 function Rename({ machine, onDone }: { machine: Machine; onDone: () => void }) {
   const [name, setName] = useState(machine.name);
   const act = useAct();
@@ -170,12 +173,12 @@ function Rename({ machine, onDone }: { machine: Machine; onDone: () => void }) {
         void act.run(() => call(api.machines.rename, { machineId: machine.machineId, name: name.trim() })).then((isDone) => isDone && onDone());
       }}
     >
-      <Field label="Name">
-        <input value={name} maxLength={100} required autoFocus onChange={(event) => setName(event.target.value)} />
+      <Field label="Name" note={<Excess text={name} most={LONGEST_NAME} />}>
+        <input value={name} required autoFocus onChange={(event) => setName(event.target.value)} />
       </Field>
       <Problem error={act.error} />
       <footer>
-        <Button look="main" type="submit" act={act} disabled={name.trim() === ""}>
+        <Button look="main" type="submit" act={act} disabled={name.trim() === "" || excess(name, LONGEST_NAME) > 0}>
           Rename
         </Button>
       </footer>

@@ -6,8 +6,8 @@ import { type FeedSource, useFeed } from "../data/feed";
 import { call, newKey, type Refused, refusal, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { Link, to } from "../route";
-import { clockTime, exact, exactTime, plural, sentence } from "../text";
-import { Button, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { clockTime, exact, exactTime, excess, plural, sentence } from "../text";
+import { Button, Empty, Excess, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { PermissionCard } from "../ui/permission";
 import { isActive, roleState, type Tone } from "../words";
@@ -285,6 +285,9 @@ function LiveStrip({ room }: { room: Chatroom }) {
   );
 }
 
+/** So many characters the server takes. */
+const LONGEST = 100_000;
+
 function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, role: string) => Promise<void> }) {
   const draftKey = `chatroom.draft.${room.chatroomId}`;
   const [text, setText] = useState(() => sessionStorage.getItem(draftKey) ?? "");
@@ -308,10 +311,11 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
     if (matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
   }, []);
 
+  const isTooLong = excess(text, LONGEST) > 0;
   const submit = (event: FormEvent | KeyboardEvent): void => {
     event.preventDefault();
     const content = text.trim();
-    if (content === "") return;
+    if (content === "" || isTooLong) return;
     setText("");
     // What could not be sent comes back, unless something else is being written by now.
     onSend(content, target).catch(() => setText((now) => (now === "" ? content : now)));
@@ -323,6 +327,7 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
           <Mark tone="off" /> No agent of {exact(target)} runs: what you send waits in the queue.
         </p>
       )}
+      <Excess text={text} most={LONGEST} />
       <div className="composer-row">
         {room.team.roles.length > 1 && (
           <label className="to">
@@ -340,7 +345,6 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
           ref={area}
           rows={1}
           value={text}
-          maxLength={100_000}
           dir="auto"
           aria-label={`Message to ${target}`}
           placeholder={`Type a task for ${exact(target)}`}
@@ -351,7 +355,7 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
             if (event.key === "Escape") event.currentTarget.blur();
           }}
         />
-        <Button look="main" type="submit" disabled={text.trim() === ""} title="Enter sends, Shift Enter makes a new line">
+        <Button look="main" type="submit" disabled={text.trim() === "" || isTooLong} title="Enter sends, Shift Enter makes a new line">
           Send
         </Button>
       </div>

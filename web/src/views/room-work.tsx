@@ -3,8 +3,8 @@
 import { useState } from "react";
 import { api, type Chatroom, type Task } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
-import { exact, shorten } from "../text";
-import { Age, Button, Loading, Mark, Name, Problem } from "../ui/basic";
+import { exact, excess, shorten } from "../text";
+import { Age, Button, Excess, Loading, Mark, Name, Problem } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { Dialog, Menu } from "../ui/overlay";
 import type { Tone } from "../words";
@@ -57,6 +57,9 @@ export function Queue({ room }: { room: Chatroom }) {
   );
 }
 
+/** So many characters an item of the backlog may have. */
+const LONGEST_ITEM = 10_000;
+
 export function Backlog({ room }: { room: Chatroom }) {
   const items = useLive(api.backlog.list, { chatroomId: room.chatroomId });
   const [text, setText] = useState("");
@@ -99,15 +102,16 @@ export function Backlog({ room }: { room: Chatroom }) {
         onSubmit={(event) => {
           event.preventDefault();
           const content = text.trim();
-          if (content === "") return;
+          if (content === "" || excess(content, LONGEST_ITEM) > 0) return;
           void act.run(() => call(api.backlog.add, { chatroomId: room.chatroomId, content, idempotencyKey: newKey() })).then((isDone) => isDone && setText(""));
         }}
       >
-        <input value={text} maxLength={10_000} aria-label="New item of the backlog" placeholder="Something for later" onChange={(event) => setText(event.target.value)} />
-        <Button type="submit" act={act} disabled={text.trim() === ""}>
+        <input value={text} aria-label="New item of the backlog" placeholder="Something for later" onChange={(event) => setText(event.target.value)} />
+        <Button type="submit" act={act} disabled={text.trim() === "" || excess(text, LONGEST_ITEM) > 0}>
           Add
         </Button>
       </form>
+      <Excess text={text} most={LONGEST_ITEM} />
     </details>
   );
 }

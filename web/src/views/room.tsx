@@ -6,7 +6,7 @@ import { call, useAct, useLive } from "../data/live";
 import { useRoom, useWorld } from "../data/world";
 import { go, Link } from "../route";
 import { exact, plural } from "../text";
-import { Button, Empty, Field, Loading, Name, Problem } from "../ui/basic";
+import { Button, Empty, Excess, Field, Loading, Name, Problem } from "../ui/basic";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { isActive } from "../words";
 import { Artifacts, Backlog, Queue } from "./room-work";
@@ -124,11 +124,11 @@ function NewContext({ room, onDone }: { room: Chatroom; onDone: () => void }) {
       }}
     >
       <p className="note">What was said before stays here, and is left out of what the roles are given to read.</p>
-      <Field label="What it is about">
-        <input value={title} maxLength={100} required onChange={(event) => setTitle(event.target.value)} />
+      <Field label="What it is about" note={<Excess text={title} most={100} />}>
+        <input value={title} required onChange={(event) => setTitle(event.target.value)} />
       </Field>
-      <Field label="What one must know">
-        <textarea rows={5} value={content} maxLength={20000} required onChange={(event) => setContent(event.target.value)} />
+      <Field label="What the roles must know" note={<Excess text={content} most={20_000} />}>
+        <textarea rows={5} value={content} required onChange={(event) => setContent(event.target.value)} />
       </Field>
       <Problem error={act.error} />
       <footer>

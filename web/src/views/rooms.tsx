@@ -5,8 +5,8 @@ import { api, type Chatroom } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
-import { exact } from "../text";
-import { Button, Empty, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { exact, excess } from "../text";
+import { Button, Empty, Excess, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Dialog } from "../ui/overlay";
 import { roleState } from "../words";
 
@@ -59,6 +59,9 @@ export function Rooms() {
   );
 }
 
+/** So many characters the name of a room may have. */
+export const LONGEST_NAME = 100;
+
 export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {
   const teams = useLive(api.teams.list, isOpen ? {} : "skip");
   const [name, setName] = useState("");
@@ -79,8 +82,8 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
           });
         }}
       >
-        <Field label="Name">
-          <input value={name} maxLength={100} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
+        <Field label="Name" note={<Excess text={name} most={LONGEST_NAME} />}>
+          <input value={name} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
         </Field>
         <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>
           <select value={team} onChange={(event) => setTeam(event.target.value)}>
@@ -93,7 +96,7 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
         </Field>
         <Problem error={act.error ?? teams.error} />
         <footer>
-          <Button look="main" type="submit" act={act} disabled={name.trim() === ""}>
+          <Button look="main" type="submit" act={act} disabled={name.trim() === "" || excess(name, LONGEST_NAME) > 0}>
             Make room
           </Button>
         </footer>

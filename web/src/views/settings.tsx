@@ -7,9 +7,9 @@ import { call, useAct, useLive, useLiveEach } from "../data/live";
 import { knowSignIn } from "../data/sign-ins";
 import { useWorld } from "../data/world";
 import { canNotify, setNotifications, wantsNotifications } from "../notify";
-import { clockTime, exact, exactTime } from "../text";
+import { clockTime, exact, exactTime, excess } from "../text";
 import { applyTheme, type Theme, theme } from "../theme";
-import { Age, Button, Copyable, Field, Loading, Name, Problem, useNow } from "../ui/basic";
+import { Age, Button, Copyable, Excess, Field, Loading, Name, Problem, useNow } from "../ui/basic";
 import { Confirm } from "../ui/overlay";
 import { KINDS } from "../words";
 import { Password } from "./password";
@@ -149,6 +149,9 @@ function Credentials() {
   );
 }
 
+/** So many characters the name of a token may have. */
+const LONGEST_NAME = 200;
+
 function NewSecrets() {
   const { userId } = useWorld();
   const [link, setLink] = useState<SignInLink | null>(null);
@@ -188,8 +191,8 @@ function NewSecrets() {
           }}
         >
           <div className="two">
-            <Field label="What it is for">
-              <input value={name} maxLength={200} required onChange={(event) => setName(event.target.value)} />
+            <Field label="What it is for" note={<Excess text={name} most={LONGEST_NAME} />}>
+              <input value={name} required onChange={(event) => setName(event.target.value)} />
             </Field>
             <Field label="Ends after">
               <select value={days} onChange={(event) => setDays(event.target.value)}>
@@ -207,7 +210,7 @@ function NewSecrets() {
           </Field>
           <Problem error={make.error} />
           <footer>
-            <Button type="submit" act={make} disabled={name.trim() === ""}>
+            <Button type="submit" act={make} disabled={name.trim() === "" || excess(name, LONGEST_NAME) > 0}>
               Make token
             </Button>
           </footer>
