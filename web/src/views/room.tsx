@@ -9,7 +9,7 @@ import { exact, plural } from "../text";
 import { Button, Empty, Excess, Field, Loading, Name, Problem } from "../ui/basic";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { isActive } from "../words";
-import { Artifacts, Backlog, Queue } from "./room-work";
+import { Artifacts, Backlog, PastAgents, Queue } from "./room-work";
 import { Conversation } from "./room-conversation";
 import { Team } from "./room-team";
 
@@ -54,11 +54,11 @@ export function Room({ chatroomId }: { chatroomId: string }) {
         <Button local className="side-button" aria-expanded={isSideOpen} aria-controls="room-side" onClick={() => setSideOpen(!isSideOpen)}>
           {isSideOpen ? "Conversation" : "Team and queue"}
         </Button>
-        <RoomMenu room={room} />
+        {room.archivedAt === undefined && <RoomMenu room={room} />}
       </header>
       <Conversation room={room} />
       <aside id="room-side" aria-label="Team, queue and backlog">
-        <Team room={room} />
+        {room.archivedAt === undefined ? <Team room={room} /> : <PastAgents room={room} />}
         <Queue room={room} />
         <Backlog room={room} />
         <Artifacts room={room} />

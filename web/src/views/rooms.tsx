@@ -1,12 +1,12 @@
 // The rooms, and how a new one is made.
 
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { api, type Chatroom } from "../data/api";
-import { call, newKey, useAct, useLive } from "../data/live";
+import { call, newKey, useAct, useLive, useLiveEach } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
 import { exact, excess } from "../text";
-import { Button, Empty, Excess, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { Age, Button, Empty, Excess, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Dialog } from "../ui/overlay";
 import { roleState } from "../words";
 
@@ -54,8 +54,46 @@ export function Rooms() {
           </li>
         ))}
       </ul>
+      <Archived />
       <NewRoom isOpen={isMaking} onClose={() => setMaking(false)} />
     </main>
+  );
+}
+
+/** Archived rooms, found by the agents that worked in them: the list of rooms leaves them out. */
+function Archived() {
+  const { rooms } = useWorld();
+  const [isOpen, setOpen] = useState(false);
+  const agents = useLive(api.agents.list, isOpen ? { includeEnded: true } : "skip");
+  const ids = useMemo(
+    () => [...new Set((agents.value ?? []).map((agent) => agent.chatroomId))].filter((id) => !rooms?.some((room) => room.chatroomId === id)),
+    [agents.value, rooms],
+  );
+  const found = useLiveEach(api.chatrooms.get, ids, (chatroomId) => ({ chatroomId }));
+  const archived = ids.flatMap((id) => found.get(id)?.value ?? []);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Archived rooms</summary>
+      <Problem error={agents.error} />
+      {agents.value !== undefined && ids.length === 0 && <p className="note">No archived room in which an agent worked.</p>}
+      <ul className="rows">
+        {archived.map((room) => (
+          <li key={room.chatroomId}>
+            <Link href={to("rooms", room.chatroomId)} className="row-link">
+              <b className="clip">
+                <Name>{room.name}</Name>
+              </b>
+              <span className="note">{exact(room.team.name)}</span>
+              {room.archivedAt !== undefined && (
+                <span className="row-states note">
+                  archived <Age at={room.archivedAt} suffix=" ago" />
+                </span>
+              )}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 
