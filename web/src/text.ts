@@ -36,6 +36,9 @@ export function terminal(text: string): string {
 
 const HOME = /^(\/home\/[^/]+|\/Users\/[^/]+|\/root)(?=\/|$)/;
 
+/** Whether an address leads nowhere but to the machine that opens it. */
+export const isOnThisMachine = (address: string): boolean => URL.canParse(address) && /^(127\..*|localhost|\[::1\])$/.test(new URL(address).hostname);
+
 /** A path with `~` for the home directory. */
 export const shortPath = (path: string): string => exact(path).replace(HOME, "~");
 

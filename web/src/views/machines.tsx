@@ -5,14 +5,14 @@ import { api, type Machine } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
-import { exact, excess, plural, sentence, shortPath } from "../text";
+import { exact, excess, isOnThisMachine, plural, sentence, shortPath } from "../text";
 import { Age, Button, Copyable, Empty, Excess, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { commandState } from "../ui/command";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { commandWord, connectionState, exitWords, standing } from "../words";
 
 export function AddMachine() {
-  const isLocal = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  const isLocal = isOnThisMachine(location.origin);
   const insecure = location.protocol === "http:" && !isLocal ? " --insecure-http" : "";
   return (
     <ol className="add-machine">

@@ -7,9 +7,9 @@ import { call, useAct, useLive, useLiveEach } from "../data/live";
 import { knowSignIn } from "../data/sign-ins";
 import { useWorld } from "../data/world";
 import { canNotify, setNotifications, wantsNotifications } from "../notify";
-import { clockTime, exact, exactTime, excess } from "../text";
+import { clockTime, exact, exactTime, excess, isOnThisMachine } from "../text";
 import { applyTheme, type Theme, theme } from "../theme";
-import { Age, Button, Copyable, Excess, Field, Loading, Name, Problem, useNow } from "../ui/basic";
+import { Age, Button, Copyable, Excess, Field, Loading, Mark, Name, Problem, useNow } from "../ui/basic";
 import { Confirm } from "../ui/overlay";
 import { KINDS } from "../words";
 import { Password } from "./password";
@@ -173,6 +173,11 @@ function NewSecrets() {
       {link && (
         <p>
           <Copyable text={link.url} /> <span className="note">until {exactTime(link.expiresAt)}</span>
+          {isOnThisMachine(link.url) && (
+            <span className="warn own-line">
+              <Mark tone="ask" /> This address leads to this machine only. For a phone or another machine, start the server where it can be reached (--listen, --public-url), and make the link then.
+            </span>
+          )}
         </p>
       )}
       <Problem error={act.error} />
