@@ -101,7 +101,7 @@ function View({ path }: { path: string[] }) {
     case "inbox":
       return <Inbox />;
     case "rooms":
-      return second === undefined ? <Rooms /> : <Room key={second} chatroomId={second} />;
+      return second === undefined || second === "new" ? <Rooms isMaking={second === "new"} /> : <Room key={second} chatroomId={second} />;
     case "agents":
       return second === undefined ? <Nowhere /> : <AgentView key={second} agentId={second} />;
     case "machines":

@@ -7,16 +7,19 @@ import { isUsable, useWorld } from "../data/world";
 import { go, to } from "../route";
 import { exact, excess, plural } from "../text";
 import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
-import { Age, Button, Copyable, Excess, Field, Mark, Name, Problem } from "../ui/basic";
+import { Age, Button, Copyable, Field, Mark, Name, Problem } from "../ui/basic";
 import { connectionState } from "../words";
 import { AddMachine } from "./machines";
-import { LONGEST_NAME, TeamWords } from "./rooms";
+import { LONGEST_NAME, RoomNameNote, TeamWords } from "./rooms";
 
 export function FirstRun() {
-  const { machines } = useWorld();
+  const { machines, rooms } = useWorld();
   const teams = useLive(api.teams.list, {});
   const [choice, change, machine] = useAgentChoice({});
-  const [name, setName] = useState("first room");
+  const [typed, setName] = useState<string>();
+  const suggested = useRef<string>(undefined);
+  if (rooms !== undefined) suggested.current ??= rooms.some((room) => room.name === "first room") ? `room ${rooms.length + 1}` : "first room";
+  const name = typed ?? suggested.current ?? "";
   const [team, setTeam] = useState("solo");
   const act = useAct();
   const made = useRef<Chatroom | null>(null);
@@ -101,7 +104,7 @@ export function FirstRun() {
               }}
             >
               <div className="two">
-                <Field label="Room" note={<Excess text={name} most={LONGEST_NAME} />}>
+                <Field label="Room" note={!act.busy && made.current === null && <RoomNameNote name={name} />}>
                   <input value={name} required onChange={(event) => setName(event.target.value)} />
                 </Field>
                 <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>

@@ -10,15 +10,14 @@ import { Age, Button, Empty, Excess, Field, Loading, Name, Problem, StateLabel, 
 import { Dialog } from "../ui/overlay";
 import { roleState } from "../words";
 
-export function Rooms() {
+export function Rooms({ isMaking }: { isMaking: boolean }) {
   const { rooms, roles, unread, machines } = useWorld();
-  const [isMaking, setMaking] = useState(false);
   const now = useNow();
   return (
     <main id="main" className="page">
       <header className="page-head">
         <h1>Rooms</h1>
-        <Button look="main" onClick={() => setMaking(true)}>
+        <Button look="main" onClick={() => go("/rooms/new")}>
           New room
         </Button>
       </header>
@@ -55,9 +54,16 @@ export function Rooms() {
         ))}
       </ul>
       <Archived />
-      <NewRoom isOpen={isMaking} onClose={() => setMaking(false)} />
+      <NewRoom isOpen={isMaking} onClose={() => go("/rooms", true)} />
     </main>
   );
+}
+
+/** What is to be said of a new room's name. */
+export function RoomNameNote({ name }: { name: string }) {
+  const { rooms } = useWorld();
+  const isTaken = rooms?.some((room) => room.name.trim().toLowerCase() === name.trim().toLowerCase());
+  return isTaken ? <>There is a room of this name already.</> : <Excess text={name} most={LONGEST_NAME} />;
 }
 
 /** Archived rooms, found by the agents that worked in them: the list of rooms leaves them out. */
@@ -114,13 +120,11 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
           event.preventDefault();
           void act.run(async () => {
             const room: Chatroom = await call(api.chatrooms.create, { name: name.trim(), team, idempotencyKey: newKey() });
-            setName("");
-            onClose();
-            go(to("rooms", room.chatroomId));
+            go(to("rooms", room.chatroomId), true);
           });
         }}
       >
-        <Field label="Name" note={<Excess text={name} most={LONGEST_NAME} />}>
+        <Field label="Name" note={!act.busy && <RoomNameNote name={name} />}>
           <input value={name} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
         </Field>
         <Field label="Team" note={chosen && <TeamWords roles={chosen.roles.map((role) => role.name)} entry={chosen.entryRole} />}>
