@@ -2,7 +2,7 @@
 
 import { useState } from "react";
 import { api, type Credential, type SignInLink, type TokenCreated } from "../data/api";
-import { callOverHttp } from "../data/client";
+import { callOverHttp, isThisBrowser } from "../data/client";
 import { call, useAct, useLive, useLiveEach } from "../data/live";
 import { knowSignIn } from "../data/sign-ins";
 import { useWorld } from "../data/world";
@@ -35,7 +35,7 @@ export function Settings() {
       <section className="card" aria-label="More">
         <h2>More</h2>
         <p>
-          <a href="/device">Approve a machine’s login</a> · <a href="/api/docs">The API, to try</a>
+          <a href="/device">Approve a machine’s login</a> · <a href="/api/docs">Try the API</a>
         </p>
       </section>
     </main>
@@ -111,10 +111,11 @@ function Credentials() {
         {shown.map((credential) => (
           <li key={credential.credentialId}>
             <div>
-              <b>{CREDENTIALS[credential.kind]}</b> {credential.name !== credential.kind && <Name>{credential.name}</Name>} {credential.scope === "read" && <span className="badge">reads only</span>}
+              <b>{CREDENTIALS[credential.kind]}</b> {credential.name !== credential.kind && <Name>{credential.name}</Name>} {isThisBrowser(credential.credentialId) && <span className="badge">this one</span>} {credential.scope === "read" && <span className="badge">reads only</span>}
               <p className="note">
                 since <Age at={credential.createdAt} />
-                {credential.lastUsedAt !== undefined && (
+                {isThisBrowser(credential.credentialId) && ", in use now"}
+                {credential.lastUsedAt !== undefined && !isThisBrowser(credential.credentialId) && (
                   <>
                     , used <Age at={credential.lastUsedAt} suffix=" ago" />
                   </>
@@ -142,7 +143,7 @@ function Credentials() {
         <p>
           {CREDENTIALS[revoking?.kind ?? ""] ?? ""} <Name>{revoking?.name ?? ""}</Name> can do nothing more from this moment, and its open connections are closed.
           {revoking?.kind === "machine" && " Its daemon stops working until the machine is signed in again; agents on it go on by themselves."}
-          {revoking?.kind === "browser" && " If it is this browser, you will be signed out."}
+          {isThisBrowser(revoking?.credentialId ?? "") && " It is this browser: you will be signed out."}
         </p>
       </Confirm>
     </section>
