@@ -136,11 +136,22 @@ export function Copyable({ text, label = "Copy" }: { text: string; label?: strin
   );
 }
 
-/** What mends a trouble: a command to copy, or a sentence. */
+/** A command to copy, or a page to read. */
+export function Remedy({ text }: { text: string }) {
+  const page = /^see (https?:\/\/\S+)$/.exec(text)?.[1];
+  if (page === undefined) return <Copyable text={text} />;
+  return (
+    <a href={page} target="_blank" rel="noopener noreferrer nofollow">
+      {exact(page)}
+    </a>
+  );
+}
+
+/** What mends a trouble. */
 export function Repair({ text }: { text: string }) {
   return (
     <span className="repair">
-      <span className="label">Repair</span> <Copyable text={text} />
+      <span className="label">Repair</span> <Remedy text={text} />
     </span>
   );
 }

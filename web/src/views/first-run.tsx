@@ -7,7 +7,7 @@ import { isUsable, useWorld } from "../data/world";
 import { go, to } from "../route";
 import { exact, excess, plural } from "../text";
 import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
-import { Age, Button, Copyable, Field, Mark, Name, Problem } from "../ui/basic";
+import { Age, Button, Field, Mark, Name, Problem, Remedy } from "../ui/basic";
 import { connectionState } from "../words";
 import { AddMachine } from "./machines";
 import { LONGEST_NAME, RoomNameNote, TeamWords } from "./rooms";
@@ -85,7 +85,7 @@ export function FirstRun() {
                       <span>
                         <b>{exact(tool.name)}</b> <span className="note">{tool.status === "missing" ? "not installed" : tool.status.replaceAll("_", " ")}</span>
                       </span>
-                      {"repair" in tool && <Copyable text={tool.repair} />}
+                      {"repair" in tool && <Remedy text={tool.repair} />}
                     </li>
                   ))}
                 </ul>

@@ -1,12 +1,12 @@
 // What can run where: each machine with its connection, tools, agents and last commands.
 
 import { useState } from "react";
-import { api, type Machine } from "../data/api";
+import { api, type Command, type Machine } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
 import { exact, excess, isOnThisMachine, plural, sentence, shortPath } from "../text";
-import { Age, Button, Copyable, Empty, Excess, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { Age, Button, Copyable, Empty, Excess, Field, Loading, Mark, Name, Problem, Remedy, StateLabel, useNow } from "../ui/basic";
 import { commandState } from "../ui/command";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { commandWord, connectionState, exitWords, standing } from "../words";
@@ -16,6 +16,7 @@ export function AddMachine() {
   const insecure = location.protocol === "http:" && !isLocal ? " --insecure-http" : "";
   return (
     <ol className="add-machine">
+      <li>Put the program there: copy the file <code>chatroom</code> into a directory of its PATH, from a machine of the same system and processor where you have built it.</li>
       <li>
         Sign it in; approve the code that it shows here in this browser:
         <br />
@@ -46,7 +47,7 @@ export function Machines({ only }: { only: string | undefined }) {
       </header>
       {isAdding && (
         <section className="card" aria-label="Add a machine">
-          <p>With chatroom installed there, two commands on the other machine. Nothing listens on it: it dials out to this server.</p>
+          <p>Three steps on the other machine. Nothing listens on it: it dials out to this server.</p>
           <AddMachine />
           <p className="note">
             You have a code already? <a href="/device">Approve it</a>
@@ -111,12 +112,14 @@ function MachineCard({ machine, isAlone }: { machine: Machine; isAlone: boolean 
         </span>
         <span>chatroom {exact(machine.cliVersion)}</span>
         <span>
-          {ready === 0 ? "no tool but echo ready" : `${plural(ready, "tool")} ready`}
-          {troubled > 0 && `, ${troubled} in trouble`}
+          {ready === 0 ? "no agent tool is ready" : `${plural(ready, "agent tool")} ready`}
+          {troubled > 0 && `, ${troubled} with a problem`}
         </span>
-        <span>
-          last call <Age at={machine.lastSeenAt} suffix=" ago" />
-        </span>
+        {machine.connection !== "connected" && (
+          <span>
+            last heard of <Age at={machine.lastSeenAt} suffix=" ago" />
+          </span>
+        )}
       </p>
       {machine.connection === "disconnected" && (
         <p className="why">
@@ -227,7 +230,7 @@ function Tools({ machine }: { machine: Machine }) {
       <ToolList tools={here} />
       {missing.length > 0 && (
         <details className="evidence">
-          <summary>{missing.length} that chatroom knows are not installed</summary>
+          <summary>{plural(missing.length, "other tool")} that chatroom can run, not installed here</summary>
           <ToolList tools={missing} />
         </details>
       )}
@@ -251,7 +254,7 @@ function ToolList({ tools }: { tools: Machine["availableTools"] }) {
               {"version" in tool && ` · ${exact(tool.version)}`}
               {tool.status === "broken" && `: ${exact(tool.reason)}`}
             </span>
-            {tool.status !== "ok" && <Copyable text={tool.repair} />}
+            {tool.status !== "ok" && <Remedy text={tool.repair} />}
           </li>
         );
       })}
@@ -259,14 +262,18 @@ function ToolList({ tools }: { tools: Machine["availableTools"] }) {
   );
 }
 
+const QUESTIONS: Command["type"][] = ["list-models", "check-dir"];
+
 function Commands({ machine }: { machine: Machine }) {
-  const commands = useLive(api.machines.listCommands, { machineId: machine.machineId, limit: 15 });
+  const commands = useLive(api.machines.listCommands, { machineId: machine.machineId, limit: 60 });
+  // What the page asked by itself while somebody filled in a form is nothing that was done.
+  const sent = commands.value?.filter((command) => !QUESTIONS.includes(command.type)).slice(0, 15);
   if (commands.error) return <Problem error={commands.error} />;
-  if (commands.value === undefined) return <Loading what="Reading its commands…" />;
-  if (commands.value.length === 0) return <p className="note">No command was sent to it yet.</p>;
+  if (sent === undefined) return <Loading what="Reading its commands…" />;
+  if (sent.length === 0) return <p className="note">No command was sent to it yet.</p>;
   return (
     <ul className="commands">
-      {commands.value.map((command) => {
+      {sent.map((command) => {
         const state = commandState(command);
         const result = command.status === "completed" ? command.result : undefined;
         return (
@@ -282,8 +289,6 @@ function Commands({ machine }: { machine: Machine }) {
                   <Name>{command.payload.role}</Name>
                 </>
               )}
-              {"tool" in command.payload && ` of ${exact(String((command.payload as { tool: string }).tool))}`}
-              {"path" in command.payload && ` ${shortPath(String((command.payload as { path: string }).path))}`}
             </span>
             <Age at={command.createdAt} suffix=" ago" />
             {command.status === "failed" && (
