@@ -173,7 +173,7 @@ function Talk({ agent }: { agent: Agent }) {
           value={text}
           dir="auto"
           aria-label={`Say something to ${agent.role}`}
-          placeholder={`Say something to ${exact(agent.role)}`}
+          placeholder={`Say something to ${exact(agent.role)}: no task, it stays out of the room`}
           title="What you say here goes into its session; a task goes through the room"
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event: KeyboardEvent<HTMLTextAreaElement>) => {

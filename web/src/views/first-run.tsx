@@ -6,7 +6,7 @@ import { call, newKey, useAct, useLive } from "../data/live";
 import { isUsable, useWorld } from "../data/world";
 import { go, to } from "../route";
 import { exact, excess, plural } from "../text";
-import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
+import { AgentFields, setUp, startAgent, useAgentChoice, useDirectoryCheck } from "../ui/agent-form";
 import { Age, Button, Field, Mark, Name, Problem, Remedy } from "../ui/basic";
 import { connectionState } from "../words";
 import { AddMachine } from "./machines";
@@ -22,6 +22,7 @@ export function FirstRun() {
   const name = typed ?? suggested.current ?? "";
   const [team, setTeam] = useState("solo");
   const act = useAct();
+  const checkDirectory = useDirectoryCheck();
   const made = useRef<Chatroom | null>(null);
   const found = machine?.availableTools.filter((tool) => isUsable(tool) && tool.name !== "echo") ?? [];
   const others = machine?.availableTools.filter((tool) => !isUsable(tool)) ?? [];
@@ -30,6 +31,7 @@ export function FirstRun() {
 
   const begin = (): void => {
     void act.run(async () => {
+      await checkDirectory(machine, choice.workingDir.trim());
       // A second try goes on with the room of the first.
       made.current ??= await call(api.chatrooms.create, { name: name.trim(), team, idempotencyKey: newKey() });
       const room: Chatroom = made.current;
