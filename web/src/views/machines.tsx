@@ -227,6 +227,7 @@ function Tools({ machine }: { machine: Machine }) {
   const [here, missing] = [tools.filter((tool) => tool.status !== "missing"), tools.filter((tool) => tool.status === "missing")];
   return (
     <>
+      <LookAgain machine={machine} />
       <ToolList tools={here} />
       {missing.length > 0 && (
         <details className="evidence">
@@ -235,6 +236,35 @@ function Tools({ machine }: { machine: Machine }) {
         </details>
       )}
     </>
+  );
+}
+
+/** Has the machine look for its tools anew. */
+function LookAgain({ machine }: { machine: Machine }) {
+  const commands = useLive(api.machines.listCommands, { machineId: machine.machineId, limit: 60 });
+  const act = useAct();
+  const last = commands.value?.find((command) => command.type === "status");
+  const isUnderWay = last?.status === "pending" || last?.status === "processing";
+  return (
+    <p className="note">
+      <Button
+        act={act}
+        disabled={isUnderWay || machine.connection !== "connected"}
+        onClick={() => void act.run(() => call(api.machines.sendCommand, { machineId: machine.machineId, type: "status", payload: {}, idempotencyKey: newKey() }))}
+      >
+        Look again
+      </Button>{" "}
+      <span role="status">
+        {isUnderWay && "looking…"}
+        {last?.status === "completed" && (
+          <>
+            looked <Age at={last.finishedAt} suffix=" ago" />
+          </>
+        )}
+        {act.error && exact(sentence(act.error.message))}
+        {last?.status === "failed" && exact(sentence(last.failure.message))}
+      </span>
+    </p>
   );
 }
 
