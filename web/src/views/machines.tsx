@@ -256,14 +256,14 @@ function LookAgain({ machine }: { machine: Machine }) {
       </Button>{" "}
       <span role="status">
         {isUnderWay && "looking…"}
-        {last?.status === "completed" && (
-          <>
-            looked <Age at={last.finishedAt} suffix=" ago" />
-          </>
-        )}
         {act.error && exact(sentence(act.error.message))}
         {last?.status === "failed" && exact(sentence(last.failure.message))}
       </span>
+      {last?.status === "completed" && (
+        <>
+          looked <Age at={last.finishedAt} suffix=" ago" />
+        </>
+      )}
     </p>
   );
 }
