@@ -246,7 +246,7 @@ function LookAgain({ machine }: { machine: Machine }) {
   const last = commands.value?.find((command) => command.type === "status");
   const isUnderWay = last?.status === "pending" || last?.status === "processing";
   return (
-    <p className="note">
+    <p className="note look-again">
       <Button
         act={act}
         disabled={isUnderWay || machine.connection !== "connected"}

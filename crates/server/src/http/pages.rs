@@ -209,9 +209,7 @@ pub(super) async fn decide_device(
     let args = json!({"userCode": decision.user_code});
     let request = Request { caller, address: address.0, args, replay_key: None };
     match web.app.call(function, Some(Kind::Mutation), &request).await {
-        Ok(_) if approve => {
-            page(StatusCode::OK, "Approved", &format!("<p>The machine is signed in.</p>{TO_CHATROOM}"))
-        }
+        Ok(_) if approve => page(StatusCode::OK, "Approved", &format!("<p>The machine is signed in.</p>{TO_CHATROOM}")),
         Ok(_) => page(StatusCode::OK, "Refused", &format!("<p>The machine was not signed in.</p>{TO_CHATROOM}")),
         Err(refusal) => not_approved(&refusal),
     }
