@@ -46,6 +46,17 @@ await withBrowser({}, async (page) => {
   await page.getByRole("button", { name: "Archive" }).click();
   await page.waitForURL(url + "/rooms");
   await page.getByRole("heading", { name: "No rooms yet" }).waitFor();
+  // It stays to be read, and offers nothing that cannot be.
+  await page.getByText("Archived rooms").click();
+  await picture(page, "rooms-archived");
+  await isAccessible(page, "archived rooms");
+  await page.getByRole("link", { name: /a duo/ }).click();
+  await page.getByText("This room is archived").waitFor();
+  await page.getByText("look at this some day").waitFor({ state: "attached" });
+  await page.getByRole("heading", { name: "Agents that worked here" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: /More about|Set up|Add/ }).count(), 0);
+  await picture(page, "room-archived");
+  await isAccessible(page, "archived room");
   await page.goto(url + "/machines");
   await page.getByRole("button", { name: "Add a machine" }).click();
   await page.getByRole("button", { name: /More about/ }).click();

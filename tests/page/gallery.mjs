@@ -14,6 +14,20 @@ const HOSTILE = [
   "x".repeat(10_000),
   "**bold `code` _soft_** ~~gone~~ ".repeat(200),
 ].join("\n\n");
+const BRIEF = [
+  "# Task for `builder`",
+  "The text of the task (each line begins with `|`):",
+  "| Add a changelog and a **release workflow**.",
+  "|",
+  "| Both.",
+  "",
+  "## What was said before",
+  "2. `user` to `builder`:",
+  "| An older thing.",
+  "",
+  "## What to do",
+  "1. Do what the text of the task asks. ".repeat(20),
+].join("\n");
 const NAME = `<b>evil</b>\u202Eeman "'&`;
 
 const server = (name, args) => call(url, token, name, args);
@@ -52,7 +66,7 @@ await server("backlog.add", { chatroomId: roomId, content: `Look at the flaky te
 await server("artifacts.put", { chatroomId: roomId, name: "plan.md", content: `# Plan\n\n${HOSTILE}` });
 await desktop.say(
   builder,
-  { kind: "prompt", source: { by: "task", taskId: "t", delivery: 1 }, text: "Add a changelog and a **release workflow**." },
+  { kind: "prompt", source: { by: "task", taskId: "t", delivery: 1 }, text: BRIEF },
   { kind: "thought", text: "The tags are the truth here. " },
   { kind: "thought", text: "I look at them first." },
   { kind: "plan", steps: [{ content: "Read the tags", status: "completed" }, { content: "Write CHANGELOG.md", status: "in_progress" }, { content: NAME, status: "pending" }] },
@@ -120,6 +134,7 @@ await withBrowser({}, async (page) => {
   const links = await page.locator("main a").evaluateAll((all) => all.map((one) => one.href));
   assert.ok(links.every((href) => /^https?:/.test(href)), links.join(" "));
   assert.match(await page.getByRole("heading", { level: 1 }).innerText(), /U\+202E/);
+  assert.match(await page.getByRole("log").innerText(), /user‹U\+202E›gnp\.exe ‹U\+2066›hidden‹U\+2069›/);
   const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(width[0] <= width[1], "the page is wider than its window");
   await page.setViewportSize(PHONE);
@@ -134,6 +149,12 @@ await withBrowser({}, async (page) => {
 
   // A folded call opens: its change line by line, its output without colours.
   await page.goto(`${url}/agents/${builder}`);
+  await page.getByText("Edit CHANGELOG.md").waitFor();
+  // Of the brief, the task alone.
+  await page.getByRole("log").evaluate((element) => (element.scrollTop = 0));
+  const task = await page.getByRole("region", { name: "Task" }).innerText();
+  assert.match(task, /Add a changelog and a release workflow\.\s+Both\.\s+The whole brief/);
+  assert.doesNotMatch(task, /An older thing/);
   await page.getByText("Edit CHANGELOG.md").click();
   await page.getByText("## 1.2.0").waitFor();
   await page.getByText("git tag --sort").first().click();

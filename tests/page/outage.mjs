@@ -32,6 +32,22 @@ await withBrowser({}, async (page) => {
   // A draft and what was read survive a server that is away; nothing pretends to be sent.
   const composer = page.getByLabel("Message to builder");
   await composer.fill("Before the");
+
+  // A server that stands still leaves its connections open: the page says so within seconds, and only while it lasts.
+  await please("freeze the server");
+  const frozen = Date.now();
+  const silence = page.getByText(/No answer from the server/);
+  await silence.waitFor();
+  const noticed = Date.now() - frozen;
+  console.log(`told that the server does not answer after ${noticed} ms`);
+  assert.ok(noticed < 12_000, `only after ${noticed} ms`);
+  assert.ok(await page.getByRole("button", { name: "Send" }).isDisabled());
+  await isAccessible(page, "no answer");
+  await picture(page, "no-answer");
+  await please("thaw the server");
+  await silence.waitFor({ state: "detached" });
+  await card.getByText("idle").waitFor();
+
   await please("kill the server");
   await page.getByText(/Not connected since .*, trying again/).waitFor();
   const send = page.getByRole("button", { name: "Send" });

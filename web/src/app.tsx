@@ -2,12 +2,12 @@
 
 import { Component, type ReactNode, useEffect, useState } from "react";
 import { useSession } from "./data/client";
-import { useLostSince } from "./data/live";
+import { type Trouble, useTrouble, useWaitingSince } from "./data/live";
 import { useWorld, WorldProvider } from "./data/world";
 import { useShortcuts } from "./keys";
 import { useNotifications } from "./notify";
 import { go, Link, to, usePath } from "./route";
-import { clockTime } from "./text";
+import { ago, clockTime } from "./text";
 import { Disabled, Loading, Mark, Name, Problem, useNow } from "./ui/basic";
 import { AgentView } from "./views/agent";
 import { FirstRun } from "./views/first-run";
@@ -41,14 +41,19 @@ function Asking() {
   return <main className="alone">{isSlow && <Loading what="Connecting to the server. It does not answer yet; trying again." />}</main>;
 }
 
+const REASONS = {
+  lost: "Not connected to the server: nothing can be sent now.",
+  silent: "The server does not answer: nothing can be sent now.",
+} as const;
+
 function Frame() {
   const world = useWorld();
   const path = usePath();
-  const lostSince = useLostSince();
+  const trouble = useTrouble();
   const [isPaletteOpen, setPaletteOpen] = useState(false);
   useShortcuts(() => setPaletteOpen(true));
   useNotifications();
-  const reason = lostSince === null ? null : "Not connected to the server: nothing can be sent now.";
+  const reason = trouble === null ? null : REASONS[trouble.kind];
   useEffect(() => {
     document.title = world.inbox.length > 0 ? `(${world.inbox.length}) chatroom` : "chatroom";
   }, [world.inbox.length]);
@@ -60,7 +65,7 @@ function Frame() {
       <div className="frame">
         <Sidebar path={path} onSearch={() => setPaletteOpen(true)} />
         <div className="content">
-          <LostBar since={lostSince} />
+          <TroubleBar trouble={trouble} />
           <Boundary key={path.join("/")}>
             <View path={path} />
           </Boundary>
@@ -96,7 +101,7 @@ function View({ path }: { path: string[] }) {
     case "inbox":
       return <Inbox />;
     case "rooms":
-      return second === undefined ? <Rooms /> : <Room key={second} chatroomId={second} />;
+      return second === undefined || second === "new" ? <Rooms isMaking={second === "new"} /> : <Room key={second} chatroomId={second} />;
     case "agents":
       return second === undefined ? <Nowhere /> : <AgentView key={second} agentId={second} />;
     case "machines":
@@ -188,19 +193,29 @@ function Sidebar({ path, onSearch }: { path: string[]; onSearch: () => void }) {
 }
 
 /** The page may lose its connection for a moment without anybody having to know. */
-const SAY_AFTER_MS = 1500;
+const LOST_SAID_AFTER_MS = 1500;
+const SILENCE_SAID_AFTER_MS = 5000;
 
-function LostBar({ since }: { since: number | null }) {
+function TroubleBar({ trouble }: { trouble: Trouble | null }) {
   const now = useNow();
-  const isShown = since !== null && Date.now() - since > SAY_AFTER_MS;
+  const waitingSince = useWaitingSince();
   return (
     <div role="status" className="lost-place">
-      {isShown && (
-        <p className="lost">
-          Not connected since {clockTime(since, now)}, trying again. What you see is as of then.
-        </p>
-      )}
+      <TroubleWords trouble={trouble ?? (waitingSince === null ? null : { kind: "silent", since: waitingSince })} now={now} />
     </div>
+  );
+}
+
+function TroubleWords({ trouble, now }: { trouble: Trouble | null; now: number }) {
+  if (trouble === null) return null;
+  const lasts = Date.now() - trouble.since;
+  if (lasts < (trouble.kind === "lost" ? LOST_SAID_AFTER_MS : SILENCE_SAID_AFTER_MS)) return null;
+  return trouble.kind === "lost" ? (
+    <p className="lost">Not connected since {clockTime(trouble.since, now)}, trying again. What you see is as of then.</p>
+  ) : (
+    <p className="lost">
+      No answer from the server <span aria-hidden="true">for {ago(lasts)}</span>. What you see may be old.
+    </p>
   );
 }
 

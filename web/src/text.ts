@@ -3,31 +3,41 @@
 
 const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[PX^_][^\u001b]*\u001b\\|[@-Z\\-_])/g;
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
-/** They change the direction of what follows, or cannot be seen at all. */
-const INVISIBLE = /[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+/** They turn the direction of writing. */
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** They cannot be seen at all; some writing and many an emoji needs them. */
+const INVISIBLE = /[\u200b-\u200d\u2060-\u2065\ufeff]/g;
 
 const code = (character: string): string => `\u2039U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}\u203a`;
 
-/** Prose: control characters are left out, the direction of writing is kept inside of its line. */
+/** What turns the direction of writing around, made visible. */
+const turned = (text: string): string => text.replace(TURNING, code);
+
+/** Prose: control characters are left out. */
 export function prose(text: string): string {
-  return text.replace(ESCAPES, "").replace(/\r\n?/g, "\n").replace(CONTROLS, "");
+  return turned(text.replace(ESCAPES, "").replace(/\r\n?/g, "\n").replace(CONTROLS, ""));
 }
 
 /** What is decided upon (a command, a path, a name): nothing hidden stays hidden. */
 export function exact(text: string): string {
-  return text.replace(/\r\n/g, "\n").replace(CONTROLS, code).replace(INVISIBLE, code);
+  return turned(text.replace(/\r\n/g, "\n").replace(CONTROLS, code).replace(INVISIBLE, code));
 }
 
 /** What a terminal showed, without its colours; a line that was written over stands as it was last. */
 export function terminal(text: string): string {
-  return text
-    .replace(ESCAPES, "")
-    .replace(/\r\n/g, "\n")
-    .replace(/[^\n]*\r(?!$)/g, "")
-    .replace(CONTROLS, "");
+  return turned(
+    text
+      .replace(ESCAPES, "")
+      .replace(/\r\n/g, "\n")
+      .replace(/[^\n]*\r(?!$)/g, "")
+      .replace(CONTROLS, ""),
+  );
 }
 
 const HOME = /^(\/home\/[^/]+|\/Users\/[^/]+|\/root)(?=\/|$)/;
+
+/** Whether an address leads nowhere but to the machine that opens it. */
+export const isOnThisMachine = (address: string): boolean => URL.canParse(address) && /^(127\..*|localhost|\[::1\])$/.test(new URL(address).hostname);
 
 /** A path with `~` for the home directory. */
 export const shortPath = (path: string): string => exact(path).replace(HOME, "~");
@@ -37,6 +47,9 @@ export const homeOf = (program: string): string | undefined => HOME.exec(program
 
 /** What the server says in a fragment, as a sentence. */
 export const sentence = (text: string): string => (text === "" ? "" : `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?:]$/.test(text) ? "" : "."}`);
+
+/** How many characters a text has beyond what is taken; zero when it fits. Spaces around it do not count. */
+export const excess = (text: string, most: number): number => (text.length <= most ? 0 : Math.max(0, [...text.trim()].length - most));
 
 export function shorten(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;

@@ -10,6 +10,8 @@ export function theme(): Theme {
 }
 
 export function applyTheme(next: Theme = theme()): void {
+  // The server's own pages (a machine's login) are drawn without script: they are told by a cookie.
+  document.cookie = `chatroom-colours=${next}; Path=/; SameSite=Lax; Max-Age=${next === "system" ? 0 : 31_536_000}`;
   if (next === "system") {
     localStorage.removeItem(KEY);
     delete document.documentElement.dataset["theme"];

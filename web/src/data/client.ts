@@ -17,6 +17,8 @@ const FRESH_MS = 30_000;
 
 let session: Session = "asking";
 let token: { text: string; mintedAt: number } | null = null;
+/** The session of this browser among one's credentials. */
+let ownCredential = "";
 /** The server's clock less ours. */
 let skewMs = 0;
 const listeners = new Set<() => void>();
@@ -37,6 +39,9 @@ export function useSession(): Session {
   );
 }
 
+/** Whether a credential is the session of this very browser. */
+export const isThisBrowser = (credentialId: string): boolean => credentialId === ownCredential;
+
 /** Now, by the server's clock as far as we know it. */
 export function serverNow(): number {
   return Date.now() + skewMs;
@@ -55,6 +60,7 @@ async function mint(): Promise<string | null> {
       if (!Number.isNaN(date) && Math.abs(date - Date.now()) > 2000) skewMs = date - Date.now();
       if (typeof lent === "object" && lent !== null && "token" in lent && typeof lent.token === "string") {
         token = { text: lent.token, mintedAt: Date.now() };
+        if ("credentialId" in lent && typeof lent.credentialId === "string") ownCredential = lent.credentialId;
         return token.text;
       }
     }

@@ -5,6 +5,7 @@ import type { FunctionArgs, FunctionReference, FunctionReturnType } from "convex
 import { ConvexError } from "convex/values";
 import { useCallback, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { client } from "./client";
+import { serverSilentSince, useServerSilentSince } from "./liveness";
 
 export type Refused = { message: string; hint?: string; code?: string };
 export type Live<T> = { value?: T; error?: Refused };
@@ -90,6 +91,7 @@ export function useAct(): Act {
 /** Calls a mutation; a key makes a repeated call take effect once. What cannot be sent now is not kept for later: it is refused. */
 export async function call<M extends FunctionReference<"mutation">>(mutation: M, args: FunctionArgs<M>): Promise<FunctionReturnType<M>> {
   if (lostAt !== null) throw new Error("not connected to the server: nothing was sent");
+  if (serverSilentSince() !== null) throw new Error("the server does not answer: nothing was sent");
   return client.mutation(mutation as never, args as never) as Promise<FunctionReturnType<M>>;
 }
 
@@ -99,7 +101,7 @@ export const newKey = (): string => [...crypto.getRandomValues(new Uint8Array(16
 let lostAt: number | null = null;
 
 /** Since when the page is not connected; null while it is. */
-export function useLostSince(): number | null {
+function useLostSince(): number | null {
   const state = useConvexConnectionState();
   const isOnline = useSyncExternalStore(
     (listener) => {
@@ -115,4 +117,19 @@ export function useLostSince(): number | null {
   if (state.isWebSocketConnected && isOnline) lostAt = null;
   else lostAt ??= Date.now();
   return lostAt;
+}
+
+export type Trouble = { kind: "lost" | "silent"; since: number };
+
+/** What keeps this page from hearing of what happens, if anything. */
+export function useTrouble(): Trouble | null {
+  const lostSince = useLostSince();
+  const silentSince = useServerSilentSince();
+  if (lostSince !== null) return { kind: "lost", since: lostSince };
+  return silentSince === null ? null : { kind: "silent", since: silentSince };
+}
+
+/** Since when the oldest of what this page sent waits for its answer. */
+export function useWaitingSince(): number | null {
+  return useConvexConnectionState().timeOfOldestInflightRequest?.getTime() ?? null;
 }

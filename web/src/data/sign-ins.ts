@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import type { Credential } from "./api";
+import { isThisBrowser } from "./client";
 
 const KEY = "chatroom.known-sign-ins";
 const listeners = new Set<() => void>();
@@ -56,6 +57,6 @@ export function useNewSignIns(user: string, credentials: Credential[] | undefine
   return useMemo(() => {
     if (stored === null) return [];
     const known = new Set(marksOf(stored));
-    return (credentials ?? []).filter((credential) => canAct(credential) && !known.has(markOf(credential)));
+    return (credentials ?? []).filter((credential) => canAct(credential) && !isThisBrowser(credential.credentialId) && !known.has(markOf(credential)));
   }, [stored, credentials]);
 }

@@ -21,6 +21,19 @@ export type Row = { key: string; at: number; endAt: number; rev: number } & (
   | { kind: "note"; entry: TranscriptEvent }
 );
 
+/** The text of the task that a brief hands over: the first lines of it that stand behind a bar. Later ones quote what was said before. */
+export function taskOf(brief: string): string {
+  const lines = brief.split("\n");
+  const isText = (line: string): boolean => /^\|( |$)/.test(line);
+  const from = lines.findIndex(isText);
+  if (from === -1) return "";
+  const length = lines.slice(from).findIndex((line) => !isText(line));
+  return lines
+    .slice(from, length === -1 ? undefined : from + length)
+    .map((line) => line.slice(2))
+    .join("\n");
+}
+
 const JOINED = new Set(["text", "thought", "output"]);
 
 export function readTranscript(events: readonly TranscriptEvent[]): Row[] {

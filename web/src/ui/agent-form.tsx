@@ -1,8 +1,9 @@
 // Where and how a role's agent runs: machine, tool, directory, model, permission mode.
 
 import { useEffect, useMemo, useRef, useState } from "react";
-import { api, type Command, type Machine, type PermissionMode } from "../data/api";
-import { call, newKey, useAct, useLive } from "../data/live";
+import { type Agent, api, type Command, type Machine, type PermissionMode } from "../data/api";
+import { client } from "../data/client";
+import { call, type Live, newKey, useAct, useLive } from "../data/live";
 import { isUsable, useWorld } from "../data/world";
 import { exact, homeOf, sentence, shortPath } from "../text";
 import { MODES } from "../words";
@@ -11,11 +12,17 @@ import { Dialog } from "./overlay";
 
 export type AgentChoice = { machineId: string; tool: string; workingDir: string; model: string; permissionMode: PermissionMode; startOnTask: boolean };
 
+const usePastAgents = (machine: Machine | undefined): Live<Agent[]> => useLive(api.agents.list, machine ? { machineId: machine.machineId, includeEnded: true } : "skip");
+
+/** The directories where agents of a machine worked, in whatever room, the last one first. */
+const usedDirectories = (agents: Agent[] | undefined): string[] => [...new Set((agents ?? []).filter((agent) => agent.state !== "failed").map((agent) => agent.workingDir))].slice(0, 20);
+
 /** What a role's agent is set up with, as far as it was chosen before. */
 export function useAgentChoice(start: Partial<AgentChoice>): [AgentChoice, (change: Partial<AgentChoice>) => void, Machine | undefined] {
   const { machines } = useWorld();
   const [chosen, setChosen] = useState<Partial<AgentChoice>>(start);
   const machine = machines?.find((one) => one.machineId === chosen.machineId) ?? machines?.find((one) => one.connection === "connected") ?? machines?.[0];
+  const past = usePastAgents(machine);
   const usable = machine?.availableTools.filter(isUsable) ?? [];
   const name = chosen.tool ?? usable.find((one) => one.name !== "echo")?.name ?? usable[0]?.name ?? "";
   const tool = machine?.availableTools.find((one) => one.name === name);
@@ -23,7 +30,7 @@ export function useAgentChoice(start: Partial<AgentChoice>): [AgentChoice, (chan
   const choice: AgentChoice = {
     machineId: machine?.machineId ?? "",
     tool: name,
-    workingDir: chosen.workingDir ?? (machine ? (homeOf(machine.cliPath) ?? "") : ""),
+    workingDir: chosen.workingDir ?? usedDirectories(past.value)[0] ?? (machine ? (homeOf(machine.cliPath) ?? "") : ""),
     model: chosen.model ?? "",
     permissionMode: mode === "ask" && tool?.asks === false ? "accept-edits" : mode,
     startOnTask: chosen.startOnTask ?? false,
@@ -52,9 +59,11 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
   const { machines } = useWorld();
   const tool = machine?.availableTools.find((one) => one.name === choice.tool);
   const directory = useQuestion(machine);
+  const recent = [...new Set([...(props.recent ?? []), ...usedDirectories(usePastAgents(machine).value)])];
   const models = useQuestion(machine);
   const isConnected = machine?.connection === "connected";
   const asked = useRef("");
+  const [isTyped, setTyped] = useState(false);
 
   // The tool's models come when a tool is chosen that has some.
   const wanted = isConnected && tool?.status === "ok" && choice.tool !== "echo" ? `${choice.machineId} ${choice.tool}` : "";
@@ -68,9 +77,14 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
     return command?.status === "completed" && command.result?.kind === "models" ? (command.result.models ?? []) : [];
   }, [models.command]);
 
-  const look = (): void => {
-    if (isConnected && choice.workingDir.startsWith("/")) directory.ask("check-dir", { path: choice.workingDir });
-  };
+  // The machine looks as soon as one stops typing.
+  const path = choice.workingDir.trim();
+  const lookAt = isConnected && isTyped && path.startsWith("/") ? path : "";
+  useEffect(() => {
+    if (lookAt === "") return;
+    const timer = setTimeout(() => directory.ask("check-dir", { path: lookAt }), 600);
+    return () => clearTimeout(timer);
+  }, [lookAt]);
   return (
     <>
       <div className="two">
@@ -121,13 +135,18 @@ export function AgentFields(props: { choice: AgentChoice; change: (change: Parti
           required
           onChange={(event) => {
             directory.clear();
+            setTyped(true);
             change({ workingDir: event.target.value });
           }}
-          onBlur={look}
+          onBlur={() => {
+            // A home directory is known where the program lies in it.
+            const home = machine && homeOf(machine.cliPath);
+            if (home !== undefined && /^~(\/|$)/.test(choice.workingDir)) change({ workingDir: home + choice.workingDir.slice(1) });
+          }}
         />
       </Field>
       <datalist id="recent-directories">
-        {(props.recent ?? []).map((path) => (
+        {recent.map((path) => (
           <option key={path} value={path} />
         ))}
       </datalist>
@@ -200,6 +219,43 @@ function DirectoryNote({ command, error, path }: { command: Command | undefined;
   );
 }
 
+const ANSWER_MS = 5000;
+
+/** Keeps one from going on with a directory that the machine says is not there; who goes on again with the same one may. */
+export function useDirectoryCheck(): (machine: Machine | undefined, path: string) => Promise<void> {
+  const warned = useRef("");
+  return async (machine, path) => {
+    const key = `${machine?.machineId ?? ""} ${path}`;
+    if (machine?.connection !== "connected" || warned.current === key) return;
+    const { commandId } = await call(api.machines.sendCommand, { machineId: machine.machineId, type: "check-dir", payload: { path }, idempotencyKey: newKey() });
+    const command = await ended(commandId);
+    if (command?.status !== "failed") return;
+    warned.current = key;
+    throw Object.assign(new Error(command.failure.message), {
+      data: { message: command.failure.message, hint: "nothing was started; press again to go on with this directory all the same" },
+    });
+  };
+}
+
+/** A command at its end; none when it does not come to it soon. */
+function ended(commandId: string): Promise<Command | undefined> {
+  return new Promise((resolve) => {
+    const watch = client.watchQuery(api.machines.getCommand, { commandId });
+    const finish = (command: Command | undefined): void => {
+      clearTimeout(timer);
+      queueMicrotask(() => stop());
+      resolve(command);
+    };
+    const timer = setTimeout(() => finish(undefined), ANSWER_MS);
+    const look = (): void => {
+      const command = watch.localQueryResult();
+      if (command?.status === "completed" || command?.status === "failed") finish(command);
+    };
+    const stop = watch.onUpdate(look);
+    look();
+  });
+}
+
 /** Stores the choice, and starts the agent if wanted. */
 export async function setUp(chatroomId: string, role: string, choice: AgentChoice): Promise<void> {
   await call(api.machines.updateAgentConfig, {
@@ -229,6 +285,7 @@ export function AgentDialog(props: { chatroomId: string; role: string; isOpen: b
 
 function AgentDialogBody({ chatroomId, role, onClose, start, recent, others }: Parameters<typeof AgentDialog>[0]) {
   const [choice, change, machine] = useAgentChoice(start);
+  const checkDirectory = useDirectoryCheck();
   const [wantsMove, setWantsMove] = useState(false);
   const [isForAll, setForAll] = useState(false);
   const act = useAct();
@@ -236,6 +293,7 @@ function AgentDialogBody({ chatroomId, role, onClose, start, recent, others }: P
   const save = (then: boolean): void => {
     void act
       .run(async () => {
+        await checkDirectory(machine, choice.workingDir.trim());
         const roles = isForAll ? [role, ...others] : [role];
         for (const one of roles) await setUp(chatroomId, one, choice);
         if (then) for (const one of roles) await startAgent(choice.machineId, chatroomId, one, wantsMove && one === role);

@@ -3,7 +3,7 @@
 import { type ButtonHTMLAttributes, createContext, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { serverNow } from "../data/client";
 import type { Act, Refused } from "../data/live";
-import { ago, exact, exactTime, sentence } from "../text";
+import { ago, exact, exactTime, excess, plural, sentence } from "../text";
 import type { State, Tone } from "../words";
 
 let now = serverNow();
@@ -136,11 +136,22 @@ export function Copyable({ text, label = "Copy" }: { text: string; label?: strin
   );
 }
 
-/** What mends a trouble: a command to copy, or a sentence. */
+/** A command to copy, or a page to read. */
+export function Remedy({ text }: { text: string }) {
+  const page = /^see (https?:\/\/\S+)$/.exec(text)?.[1];
+  if (page === undefined) return <Copyable text={text} />;
+  return (
+    <a href={page} target="_blank" rel="noopener noreferrer nofollow">
+      {exact(page)}
+    </a>
+  );
+}
+
+/** What mends a trouble. */
 export function Repair({ text }: { text: string }) {
   return (
     <span className="repair">
-      <span className="label">Repair</span> <Copyable text={text} />
+      <span className="label">Repair</span> <Remedy text={text} />
     </span>
   );
 }
@@ -161,6 +172,20 @@ export function Field({ label, note, children }: { label: string; note?: ReactNo
       {children}
       {note && <span className="note">{note}</span>}
     </label>
+  );
+}
+
+/** Says how many characters of a text are too many. Nothing is cut off by itself. */
+export function Excess({ text, most }: { text: string; most: number }) {
+  const count = excess(text, most);
+  return (
+    <span role="status" className="excess">
+      {count > 0 && (
+        <>
+          <Mark tone="bad" /> {plural(count, "character")} too many: at most {most.toLocaleString()} are taken.
+        </>
+      )}
+    </span>
   );
 }
 

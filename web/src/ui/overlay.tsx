@@ -2,16 +2,20 @@
 
 import { Dialog as BaseDialog } from "@base-ui/react/dialog";
 import { Menu as BaseMenu } from "@base-ui/react/menu";
-import { type ReactNode, useContext } from "react";
+import { type ReactNode, useContext, useRef } from "react";
 import type { Act } from "../data/live";
 import { Button, Disabled, Problem } from "./basic";
 
 export function Dialog(props: { title: string; isOpen: boolean; onClose: () => void; children: ReactNode; className?: string }) {
+  const popup = useRef<HTMLDivElement>(null);
+  // What one came to do has the focus, not what closes it; under a finger no keyboard comes up by itself.
+  const first = (by: string): HTMLElement | true =>
+    (by !== "touch" && popup.current?.querySelector<HTMLElement>("[autofocus], input:not([hidden]), select, textarea, footer button")) || true;
   return (
     <BaseDialog.Root open={props.isOpen} onOpenChange={(isOpen) => !isOpen && props.onClose()}>
       <BaseDialog.Portal>
         <BaseDialog.Backdrop className="backdrop" />
-        <BaseDialog.Popup className={`dialog ${props.className ?? ""}`}>
+        <BaseDialog.Popup ref={popup} initialFocus={first} className={`dialog ${props.className ?? ""}`}>
           <header>
             <BaseDialog.Title>{props.title}</BaseDialog.Title>
             <BaseDialog.Close className="button quiet" aria-label="Close">

@@ -4,13 +4,15 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { memo, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { type Agent, api, type Permission, type TranscriptEvent, type TranscriptPage } from "../data/api";
 import { type FeedSource, useFeed } from "../data/feed";
-import { readTranscript, type Row } from "../data/transcript";
-import { clockTime, exact, exactTime, lasting, plural, prose, shorten, shortPath, terminal } from "../text";
-import { Button, Empty, Loading, Mark, Problem, Repair } from "../ui/basic";
+import { useLive } from "../data/live";
+import { readTranscript, type Row, taskOf } from "../data/transcript";
+import { Link, to } from "../route";
+import { clockTime, exact, exactTime, lasting, plural, prose, sentence, shorten, shortPath, terminal } from "../text";
+import { Button, Empty, Loading, Mark, Problem, Repair, StateLabel, useNow } from "../ui/basic";
 import { DiffView } from "../ui/diff";
 import { Markdown } from "../ui/markdown";
 import { PermissionCard } from "../ui/permission";
-import { ANSWERED, DECIDERS, KINDS, type Tone } from "../words";
+import { agentState, ANSWERED, DECIDERS, KINDS, type Tone } from "../words";
 
 const source = (agentId: string) => (): FeedSource<TranscriptEvent, TranscriptPage> => ({
   query: api.agents.transcript,
@@ -26,6 +28,7 @@ const NEAR_PX = 100;
 export const Transcript = memo(function Transcript({ agent, asks }: { agent: Agent; asks: Permission[] }) {
   const feed = useFeed(agent.agentId, source(agent.agentId));
   const rows = useMemo(() => readTranscript(feed.items), [feed.items]);
+  const earlier = useEarlier(agent);
   const byRequest = useMemo(() => new Map(asks.map((permission) => [permission.requestId, permission])), [asks]);
   const scroller = useRef<HTMLDivElement>(null);
   const isAtEnd = useRef(true);
@@ -50,7 +53,7 @@ export const Transcript = memo(function Transcript({ agent, asks }: { agent: Age
     // What came in above must not move what is being read.
     else if (first !== before.current.first) element.scrollTop += total - before.current.total;
     before.current = { first, total };
-  }, [rows, total, asks, first]);
+  }, [rows, total, asks, first, earlier, agent.state]);
   return (
     <section className="transcript" aria-label="Transcript">
       <div
@@ -66,6 +69,7 @@ export const Transcript = memo(function Transcript({ agent, asks }: { agent: Age
           if (isAtEnd.current !== isFollowing) setFollowing(isAtEnd.current);
         }}
       >
+        <EarlierAgents agents={earlier} role={agent.role} />
         {feed.hasEarlier && (
           <p className="earlier">
             <Button
@@ -89,7 +93,9 @@ export const Transcript = memo(function Transcript({ agent, asks }: { agent: Age
                 ? "Its machine was told to start it. What it says and does appears here."
                 : agent.state === "running"
                   ? "Its process runs; what it says and does appears here. It waits for a task, or for what you say to it below."
-                  : "This agent said nothing before it ended."}
+                  : agent.state === "failed"
+                    ? "It never ran, and said nothing."
+                    : "This agent said nothing before it ended."}
             </p>
           </Empty>
         )}
@@ -99,11 +105,12 @@ export const Transcript = memo(function Transcript({ agent, asks }: { agent: Age
             if (row === undefined) return null;
             return (
               <div key={item.key} ref={virtualizer.measureElement} data-index={item.index} className="row-virtual" style={{ transform: `translateY(${item.start}px)` }}>
-                <RowView row={row} rev={row.rev} permission={row.kind === "asked" ? byRequest.get(row.ask.requestId) : undefined} isLast={item.index === rows.length - 1} />
+                <RowView row={row} rev={row.rev} permission={row.kind === "asked" ? byRequest.get(row.ask.requestId) : undefined} earlierId={earlier[0]?.agentId} />
               </div>
             );
           })}
         </div>
+        <End agent={agent} />
       </div>
       {!isFollowing && (
         <Button
@@ -127,6 +134,55 @@ export const Transcript = memo(function Transcript({ agent, asks }: { agent: Age
   );
 });
 
+/** The agents that held the role before this one, newest first. */
+function useEarlier(agent: Agent): Agent[] {
+  const agents = useLive(api.agents.list, { chatroomId: agent.chatroomId, includeEnded: true });
+  return useMemo(
+    () =>
+      (agents.value ?? [])
+        .filter((other) => other.role === agent.role && other.createdAt < agent.createdAt)
+        .sort((a, b) => b.createdAt - a.createdAt),
+    [agents.value, agent.role, agent.createdAt],
+  );
+}
+
+function EarlierAgents({ agents, role }: { agents: Agent[]; role: string }) {
+  const now = useNow();
+  if (agents.length === 0) return null;
+  return (
+    <details className="earlier-agents">
+      <summary className="note">
+        {plural(agents.length, "earlier agent")} of {exact(role)}
+      </summary>
+      <ul>
+        {agents.map((agent) => (
+          <li key={agent.agentId}>
+            <Link href={to("agents", agent.agentId)}>
+              {exact(agent.tool)}, started {clockTime(agent.createdAt, now)}
+            </Link>{" "}
+            <StateLabel state={agentState(agent, now)} />
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+/** How it ended, where its transcript ends. */
+function End({ agent }: { agent: Agent }) {
+  const now = useNow();
+  if (agent.state !== "failed" && agent.state !== "exited") return null;
+  const state = agentState(agent, now);
+  return (
+    <p className="t-end">
+      <Mark tone={state.tone} /> {sentence(state.evidence)}{" "}
+      <time className="note" dateTime={new Date(agent.at).toISOString()} title={exactTime(agent.at)}>
+        {clockTime(agent.at, now)}
+      </time>
+    </p>
+  );
+}
+
 const STATUS: Record<Extract<Row, { kind: "call" }>["status"], { tone: Tone; word: string }> = {
   pending: { tone: "passing", word: "not begun" },
   in_progress: { tone: "busy", word: "runs" },
@@ -135,7 +191,7 @@ const STATUS: Record<Extract<Row, { kind: "call" }>["status"], { tone: Tone; wor
 };
 
 /** Rows are changed in place: their revision tells when. */
-const RowView = memo(function RowView({ row, permission }: { row: Row; rev: number; permission: Permission | undefined; isLast: boolean }) {
+const RowView = memo(function RowView({ row, permission, earlierId }: { row: Row; rev: number; permission: Permission | undefined; earlierId: string | undefined }) {
   switch (row.kind) {
     case "text":
       return (
@@ -189,7 +245,7 @@ const RowView = memo(function RowView({ row, permission }: { row: Row; rev: numb
         </p>
       );
     case "note":
-      return <NoteView row={row} />;
+      return <NoteView row={row} earlierId={earlierId} />;
   }
 });
 
@@ -245,7 +301,7 @@ const ENDS: Record<string, string> = {
   error: "The tool failed",
 };
 
-function NoteView({ row }: { row: Extract<Row, { kind: "note" }> }) {
+function NoteView({ row, earlierId }: { row: Extract<Row, { kind: "note" }>; earlierId: string | undefined }) {
   const entry = row.entry;
   const time = (
     <time className="note" dateTime={new Date(row.at).toISOString()} title={exactTime(row.at)}>
@@ -255,12 +311,7 @@ function NoteView({ row }: { row: Extract<Row, { kind: "note" }> }) {
   switch (entry.kind) {
     case "prompt": {
       const words = { task: "Task", reminder: "Reminder", person: "You" }[entry.source.by];
-      // A brief holds the text of its task, each line behind a bar, and around it what every task needs.
-      const task = entry.text
-        .split("\n")
-        .filter((line) => /^\s*\|( |$)/.test(line))
-        .map((line) => line.trimStart().slice(2))
-        .join("\n");
+      const task = taskOf(entry.text);
       const isLong = entry.source.by !== "person" && entry.text.length > 400;
       return (
         <section className={`t-prompt ${entry.source.by}`} aria-label={words}>
@@ -285,7 +336,8 @@ function NoteView({ row }: { row: Extract<Row, { kind: "note" }> }) {
       return (
         <p className="t-rule">
           Session {entry.resumed ? "taken up again" : "started"}
-          {entry.model && ` with ${exact(entry.model)}`} {time}
+          {entry.model && ` with ${exact(entry.model)}`}{" "}
+          {entry.resumed && earlierId !== undefined && <Link href={to("agents", earlierId)}>what was said before</Link>} {time}
         </p>
       );
     case "turn_ended":

@@ -5,8 +5,8 @@ import { type Agent, type AgentInput, api, type Permission } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useMachine, useRoom, useWorld } from "../data/world";
 import { Link, to } from "../route";
-import { exact, shorten, shortPath } from "../text";
-import { Age, Button, Copyable, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { exact, excess, shorten, shortPath } from "../text";
+import { Age, Button, Copyable, Empty, Excess, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Known, useRoleCommand } from "../ui/command";
 import { Menu } from "../ui/overlay";
 import { agentState, isActive, machineOf, MODES, roleState, waitsToStart } from "../words";
@@ -124,6 +124,9 @@ function AgentBody({ agent }: { agent: Agent }) {
   );
 }
 
+/** So many characters its machine takes. */
+const LONGEST = 100_000;
+
 /** What was said to the agent and has not reached it, and where one says more. */
 function Talk({ agent }: { agent: Agent }) {
   const inputs = useLive(api.agents.listInputs, { agentId: agent.agentId });
@@ -145,10 +148,11 @@ function Talk({ agent }: { agent: Agent }) {
     if (runs && matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
   }, [runs]);
   if (!runs) return <p className="note composer">This agent has ended: nothing can be said to it.</p>;
+  const isTooLong = excess(text, LONGEST) > 0;
   const submit = (event: { preventDefault: () => void }): void => {
     event.preventDefault();
     const said = text.trim();
-    if (said === "") return;
+    if (said === "" || isTooLong) return;
     void act.run(() => call(api.agents.send, { agentId: agent.agentId, text: said, idempotencyKey: newKey() })).then((isDone) => isDone && setText(""));
   };
   return (
@@ -160,15 +164,15 @@ function Talk({ agent }: { agent: Agent }) {
         </p>
       ))}
       <Problem error={act.error ?? inputs.error} />
+      <Excess text={text} most={LONGEST} />
       <div className="composer-row">
         <textarea
           ref={area}
           rows={1}
           value={text}
-          maxLength={100_000}
           dir="auto"
           aria-label={`Say something to ${agent.role}`}
-          placeholder={`Say something to ${exact(agent.role)}`}
+          placeholder={`Say something to ${exact(agent.role)}: no task, it stays out of the room`}
           title="What you say here goes into its session; a task goes through the room"
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event: KeyboardEvent<HTMLTextAreaElement>) => {
@@ -176,7 +180,7 @@ function Talk({ agent }: { agent: Agent }) {
             if (event.key === "Escape") event.currentTarget.blur();
           }}
         />
-        <Button look="main" type="submit" act={act} disabled={text.trim() === ""}>
+        <Button look="main" type="submit" act={act} disabled={text.trim() === "" || isTooLong}>
           Say
         </Button>
       </div>

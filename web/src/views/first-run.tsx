@@ -5,27 +5,33 @@ import { api, type Chatroom } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { isUsable, useWorld } from "../data/world";
 import { go, to } from "../route";
-import { exact, plural } from "../text";
-import { AgentFields, setUp, startAgent, useAgentChoice } from "../ui/agent-form";
-import { Age, Button, Copyable, Field, Mark, Name, Problem } from "../ui/basic";
+import { exact, excess, plural } from "../text";
+import { AgentFields, setUp, startAgent, useAgentChoice, useDirectoryCheck } from "../ui/agent-form";
+import { Age, Button, Field, Mark, Name, Problem, Remedy } from "../ui/basic";
 import { connectionState, teamWords } from "../words";
 import { AddMachine } from "./machines";
+import { LONGEST_NAME, RoomNameNote } from "./rooms";
 
 export function FirstRun() {
-  const { machines } = useWorld();
+  const { machines, rooms } = useWorld();
   const teams = useLive(api.teams.list, {});
   const [choice, change, machine] = useAgentChoice({});
-  const [name, setName] = useState("first room");
+  const [typed, setName] = useState<string>();
+  const suggested = useRef<string>(undefined);
+  if (rooms !== undefined) suggested.current ??= rooms.some((room) => room.name === "first room") ? `room ${rooms.length + 1}` : "first room";
+  const name = typed ?? suggested.current ?? "";
   const [team, setTeam] = useState("solo");
   const act = useAct();
+  const checkDirectory = useDirectoryCheck();
   const made = useRef<Chatroom | null>(null);
   const found = machine?.availableTools.filter((tool) => isUsable(tool) && tool.name !== "echo") ?? [];
   const others = machine?.availableTools.filter((tool) => !isUsable(tool)) ?? [];
   const chosen = teams.value?.find((one) => one.name === team);
-  const isReady = machine !== undefined && choice.tool !== "" && choice.workingDir.startsWith("/") && name.trim() !== "";
+  const isReady = machine !== undefined && choice.tool !== "" && choice.workingDir.startsWith("/") && name.trim() !== "" && excess(name, LONGEST_NAME) === 0;
 
   const begin = (): void => {
     void act.run(async () => {
+      await checkDirectory(machine, choice.workingDir.trim());
       // A second try goes on with the room of the first.
       made.current ??= await call(api.chatrooms.create, { name: name.trim(), team, idempotencyKey: newKey() });
       const room: Chatroom = made.current;
@@ -81,7 +87,7 @@ export function FirstRun() {
                       <span>
                         <b>{exact(tool.name)}</b> <span className="note">{tool.status === "missing" ? "not installed" : tool.status.replaceAll("_", " ")}</span>
                       </span>
-                      {"repair" in tool && <Copyable text={tool.repair} />}
+                      {"repair" in tool && <Remedy text={tool.repair} />}
                     </li>
                   ))}
                 </ul>
@@ -100,8 +106,8 @@ export function FirstRun() {
               }}
             >
               <div className="two">
-                <Field label="Room">
-                  <input value={name} maxLength={100} required onChange={(event) => setName(event.target.value)} />
+                <Field label="Room" note={!act.busy && made.current === null && <RoomNameNote name={name} />}>
+                  <input value={name} required onChange={(event) => setName(event.target.value)} />
                 </Field>
                 <Field label="Team" note={chosen && teamWords(chosen)}>
                   <select value={team} onChange={(event) => setTeam(event.target.value)}>

@@ -1,21 +1,22 @@
 // What can run where: each machine with its connection, tools, agents and last commands.
 
 import { useState } from "react";
-import { api, type Machine } from "../data/api";
+import { api, type Command, type Machine } from "../data/api";
 import { call, newKey, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
-import { exact, plural, sentence, shortPath } from "../text";
-import { Age, Button, Copyable, Empty, Field, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { exact, excess, isOnThisMachine, plural, sentence, shortPath } from "../text";
+import { Age, Button, Copyable, Empty, Excess, Field, Loading, Mark, Name, Problem, Remedy, StateLabel, useNow } from "../ui/basic";
 import { commandState } from "../ui/command";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { commandWord, connectionState, exitWords, standing } from "../words";
 
 export function AddMachine() {
-  const isLocal = ["127.0.0.1", "localhost", "[::1]"].includes(location.hostname);
+  const isLocal = isOnThisMachine(location.origin);
   const insecure = location.protocol === "http:" && !isLocal ? " --insecure-http" : "";
   return (
     <ol className="add-machine">
+      <li>Put the program there: copy the file <code>chatroom</code> into a directory of its PATH, from a machine of the same system and processor where you have built it.</li>
       <li>
         Sign it in; approve the code that it shows here in this browser:
         <br />
@@ -46,7 +47,7 @@ export function Machines({ only }: { only: string | undefined }) {
       </header>
       {isAdding && (
         <section className="card" aria-label="Add a machine">
-          <p>With chatroom installed there, two commands on the other machine. Nothing listens on it: it dials out to this server.</p>
+          <p>Three steps on the other machine. Nothing listens on it: it dials out to this server.</p>
           <AddMachine />
           <p className="note">
             You have a code already? <a href="/device">Approve it</a>
@@ -111,12 +112,14 @@ function MachineCard({ machine, isAlone }: { machine: Machine; isAlone: boolean 
         </span>
         <span>chatroom {exact(machine.cliVersion)}</span>
         <span>
-          {ready === 0 ? "no tool but echo ready" : `${plural(ready, "tool")} ready`}
-          {troubled > 0 && `, ${troubled} in trouble`}
+          {ready === 0 ? "no agent tool is ready" : `${plural(ready, "agent tool")} ready`}
+          {troubled > 0 && `, ${troubled} with a problem`}
         </span>
-        <span>
-          last call <Age at={machine.lastSeenAt} suffix=" ago" />
-        </span>
+        {machine.connection !== "connected" && (
+          <span>
+            last heard of <Age at={machine.lastSeenAt} suffix=" ago" />
+          </span>
+        )}
       </p>
       {machine.connection === "disconnected" && (
         <p className="why">
@@ -159,6 +162,9 @@ function MachineCard({ machine, isAlone }: { machine: Machine; isAlone: boolean 
   );
 }
 
+/** So many characters the name of a machine may have. */
+const LONGEST_NAME = 100;
+
 function Rename({ machine, onDone }: { machine: Machine; onDone: () => void }) {
   const [name, setName] = useState(machine.name);
   const act = useAct();
@@ -170,12 +176,12 @@ function Rename({ machine, onDone }: { machine: Machine; onDone: () => void }) {
         void act.run(() => call(api.machines.rename, { machineId: machine.machineId, name: name.trim() })).then((isDone) => isDone && onDone());
       }}
     >
-      <Field label="Name">
-        <input value={name} maxLength={100} required autoFocus onChange={(event) => setName(event.target.value)} />
+      <Field label="Name" note={<Excess text={name} most={LONGEST_NAME} />}>
+        <input value={name} required autoFocus onChange={(event) => setName(event.target.value)} />
       </Field>
       <Problem error={act.error} />
       <footer>
-        <Button look="main" type="submit" act={act} disabled={name.trim() === ""}>
+        <Button look="main" type="submit" act={act} disabled={name.trim() === "" || excess(name, LONGEST_NAME) > 0}>
           Rename
         </Button>
       </footer>
@@ -221,14 +227,44 @@ function Tools({ machine }: { machine: Machine }) {
   const [here, missing] = [tools.filter((tool) => tool.status !== "missing"), tools.filter((tool) => tool.status === "missing")];
   return (
     <>
+      <LookAgain machine={machine} />
       <ToolList tools={here} />
       {missing.length > 0 && (
         <details className="evidence">
-          <summary>{missing.length} that chatroom knows are not installed</summary>
+          <summary>{plural(missing.length, "other tool")} that chatroom can run, not installed here</summary>
           <ToolList tools={missing} />
         </details>
       )}
     </>
+  );
+}
+
+/** Has the machine look for its tools anew. */
+function LookAgain({ machine }: { machine: Machine }) {
+  const commands = useLive(api.machines.listCommands, { machineId: machine.machineId, limit: 60 });
+  const act = useAct();
+  const last = commands.value?.find((command) => command.type === "status");
+  const isUnderWay = last?.status === "pending" || last?.status === "processing";
+  return (
+    <p className="note look-again">
+      <Button
+        act={act}
+        disabled={isUnderWay || machine.connection !== "connected"}
+        onClick={() => void act.run(() => call(api.machines.sendCommand, { machineId: machine.machineId, type: "status", payload: {}, idempotencyKey: newKey() }))}
+      >
+        Look again
+      </Button>{" "}
+      <span role="status">
+        {isUnderWay && "looking…"}
+        {act.error && exact(sentence(act.error.message))}
+        {last?.status === "failed" && exact(sentence(last.failure.message))}
+      </span>
+      {last?.status === "completed" && (
+        <>
+          looked <Age at={last.finishedAt} suffix=" ago" />
+        </>
+      )}
+    </p>
   );
 }
 
@@ -248,7 +284,7 @@ function ToolList({ tools }: { tools: Machine["availableTools"] }) {
               {"version" in tool && ` · ${exact(tool.version)}`}
               {tool.status === "broken" && `: ${exact(tool.reason)}`}
             </span>
-            {tool.status !== "ok" && <Copyable text={tool.repair} />}
+            {tool.status !== "ok" && <Remedy text={tool.repair} />}
           </li>
         );
       })}
@@ -256,14 +292,18 @@ function ToolList({ tools }: { tools: Machine["availableTools"] }) {
   );
 }
 
+const QUESTIONS: Command["type"][] = ["list-models", "check-dir"];
+
 function Commands({ machine }: { machine: Machine }) {
-  const commands = useLive(api.machines.listCommands, { machineId: machine.machineId, limit: 15 });
+  const commands = useLive(api.machines.listCommands, { machineId: machine.machineId, limit: 60 });
+  // What the page asked by itself while somebody filled in a form is nothing that was done.
+  const sent = commands.value?.filter((command) => !QUESTIONS.includes(command.type)).slice(0, 15);
   if (commands.error) return <Problem error={commands.error} />;
-  if (commands.value === undefined) return <Loading what="Reading its commands…" />;
-  if (commands.value.length === 0) return <p className="note">No command was sent to it yet.</p>;
+  if (sent === undefined) return <Loading what="Reading its commands…" />;
+  if (sent.length === 0) return <p className="note">No command was sent to it yet.</p>;
   return (
     <ul className="commands">
-      {commands.value.map((command) => {
+      {sent.map((command) => {
         const state = commandState(command);
         const result = command.status === "completed" ? command.result : undefined;
         return (
@@ -279,8 +319,6 @@ function Commands({ machine }: { machine: Machine }) {
                   <Name>{command.payload.role}</Name>
                 </>
               )}
-              {"tool" in command.payload && ` of ${exact(String((command.payload as { tool: string }).tool))}`}
-              {"path" in command.payload && ` ${shortPath(String((command.payload as { path: string }).path))}`}
             </span>
             <Age at={command.createdAt} suffix=" ago" />
             {command.status === "failed" && (

@@ -2,9 +2,9 @@
 
 import { useMemo, useRef, useState } from "react";
 import { api } from "../data/api";
-import { call, newKey, useAct, useLostSince } from "../data/live";
+import { call, newKey, useAct, useLive, useTrouble } from "../data/live";
 import { useWorld } from "../data/world";
-import { go, to } from "../route";
+import { go, to, usePath } from "../route";
 import { exact } from "../text";
 import { applyTheme } from "../theme";
 import { Problem } from "../ui/basic";
@@ -23,15 +23,21 @@ export function Palette({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
 
 function Body({ onClose }: { onClose: () => void }) {
   const { rooms, machines, roles } = useWorld();
+  const path = usePath();
+  const shownAgent = useLive(api.agents.get, path[0] === "agents" && path[1] !== undefined ? { agentId: path[1] } : "skip");
+  const hereId = path[0] === "rooms" ? path[1] : shownAgent.value?.chatroomId;
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState(0);
-  const lost = useLostSince();
+  const trouble = useTrouble();
   const act = useAct();
   const list = useRef<HTMLUListElement>(null);
   const commands = useMemo((): Command[] => {
     const place = (label: string, path: string): Command => ({ label, run: () => go(path) });
-    const all: Command[] = [place("Inbox", "/inbox"), place("Rooms", "/rooms"), place("Machines", "/machines"), place("Settings", "/settings"), place("Start a first agent", "/start")];
+    const others: Command[] = [place("Inbox", "/inbox"), place("Rooms", "/rooms"), place("Machines", "/machines"), place("Settings", "/settings"), place("New room", "/rooms/new"), place("Start a first agent", "/start")];
+    // What is about the room in view stands first: what one types is most likely meant for it.
+    const here: Command[] = [];
     for (const room of rooms ?? []) {
+      const all = room.chatroomId === hereId ? here : others;
       const name = exact(room.name);
       all.push(place(`Room ${name}`, to("rooms", room.chatroomId)));
       all.push(place(`Write to ${name}`, to("rooms", room.chatroomId)));
@@ -49,15 +55,15 @@ function Body({ onClose }: { onClose: () => void }) {
         } else all.push({ label: `Start ${label}`, run: send("start-agent"), needsServer: true });
       }
     }
-    for (const machine of machines ?? []) all.push(place(`Machine ${exact(machine.name)}`, to("machines", machine.machineId)));
-    for (const look of ["light", "dark", "system"] as const) all.push({ label: `Colours: ${look}`, run: () => applyTheme(look) });
-    return all;
-  }, [rooms, machines, roles]);
+    for (const machine of machines ?? []) others.push(place(`Machine ${exact(machine.name)}`, to("machines", machine.machineId)));
+    for (const look of ["light", "dark", "system"] as const) others.push({ label: `Colours: ${look}`, run: () => applyTheme(look) });
+    return text === "" ? [...others, ...here] : [...here, ...others];
+  }, [rooms, machines, roles, hereId, text === ""]);
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const found = commands.filter((command) => words.every((word) => command.label.toLowerCase().includes(word))).slice(0, 50);
   const at = Math.min(chosen, Math.max(0, found.length - 1));
   const run = (command: Command | undefined): void => {
-    if (command === undefined || (command.needsServer && lost !== null)) return;
+    if (command === undefined || (command.needsServer && trouble !== null)) return;
     void act.run(async () => command.run()).then((isDone) => isDone && onClose());
   };
   const move = (next: number): void => {
@@ -94,7 +100,7 @@ function Body({ onClose }: { onClose: () => void }) {
             id={`palette-${index}`}
             role="option"
             aria-selected={index === at}
-            aria-disabled={command.needsServer && lost !== null}
+            aria-disabled={command.needsServer && trouble !== null}
             onPointerMove={() => setChosen(index)}
             onClick={() => run(command)}
           >

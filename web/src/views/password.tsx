@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { type Refused, refusal, useAct } from "../data/live";
 import { LONGEST, type PasswordState, readPassword, removePassword, setPassword, SHORTEST } from "../data/password";
 import { useWorld } from "../data/world";
-import { Age, Button, Field, Loading, Name, Problem } from "../ui/basic";
+import { Age, Button, Excess, Field, Loading, Name, Problem } from "../ui/basic";
 import { Dialog } from "../ui/overlay";
 
 export function Password() {
@@ -101,14 +101,13 @@ function NewPassword({ state, onSet, children }: NewPasswordProps) {
       <input hidden readOnly name="name" autoComplete="username" value={userName} />
       <div className="two">
         {state.needsCurrent && <Current value={current} onChange={setCurrent} />}
-        <Field label="New password" note={`At least ${SHORTEST} characters. Several words are easy to remember and hard to guess.`}>
+        <Field label="New password" note={<PasswordNote text={password} />}>
           <input
             value={password}
             type={isShown ? "text" : "password"}
             name="new-password"
             autoComplete="new-password"
             minLength={SHORTEST}
-            maxLength={LONGEST}
             spellCheck={false}
             autoCapitalize="none"
             required
@@ -166,3 +165,6 @@ function Current({ value, onChange }: { value: string; onChange: (value: string)
     </Field>
   );
 }
+
+const PasswordNote = ({ text }: { text: string }) =>
+  text.length > LONGEST ? <Excess text={text} most={LONGEST} /> : <>At least {SHORTEST} characters. Several words are easy to remember and hard to guess.</>;

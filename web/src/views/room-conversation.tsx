@@ -6,8 +6,8 @@ import { type FeedSource, useFeed } from "../data/feed";
 import { call, newKey, type Refused, refusal, useAct, useLive } from "../data/live";
 import { useWorld } from "../data/world";
 import { Link, to } from "../route";
-import { clockTime, exact, exactTime, plural, sentence } from "../text";
-import { Button, Empty, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { clockTime, exact, exactTime, excess, plural, sentence } from "../text";
+import { Button, Empty, Excess, Loading, Mark, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Markdown } from "../ui/markdown";
 import { PermissionCard } from "../ui/permission";
 import { isActive, lastEnd, machineOf, nextStart, roleState, type State, type Tone, waitsToStart } from "../words";
@@ -340,6 +340,8 @@ function awayWords(status: RoleStatus, startsOnTask: boolean): string {
   if (startsOnTask && status.desired?.givenUp === undefined) return `The agent of ${role} starts when you send it something.`;
   return `No agent of ${role} runs: what you send waits in the queue.`;
 }
+/** So many characters the server takes. */
+const LONGEST = 100_000;
 
 function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, role: string) => Promise<void> }) {
   const draftKey = `chatroom.draft.${room.chatroomId}`;
@@ -366,10 +368,11 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
     if (matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
   }, []);
 
+  const isTooLong = excess(text, LONGEST) > 0;
   const submit = (event: FormEvent | KeyboardEvent): void => {
     event.preventDefault();
     const content = text.trim();
-    if (content === "") return;
+    if (content === "" || isTooLong) return;
     setText("");
     // What could not be sent comes back, unless something else is being written by now.
     onSend(content, target).catch(() => setText((now) => (now === "" ? content : now)));
@@ -381,6 +384,7 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
           <Mark tone="off" /> {awayWords(status, startsOnTask)}
         </p>
       )}
+      <Excess text={text} most={LONGEST} />
       <div className="composer-row">
         {room.team.roles.length > 1 && (
           <label className="to">
@@ -398,7 +402,6 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
           ref={area}
           rows={1}
           value={text}
-          maxLength={100_000}
           dir="auto"
           aria-label={`Message to ${target}`}
           placeholder={`Type a task for ${exact(target)}`}
@@ -409,7 +412,7 @@ function Composer({ room, onSend }: { room: Chatroom; onSend: (text: string, rol
             if (event.key === "Escape") event.currentTarget.blur();
           }}
         />
-        <Button look="main" type="submit" disabled={text.trim() === ""} title="Enter sends, Shift Enter makes a new line">
+        <Button look="main" type="submit" disabled={text.trim() === "" || isTooLong} title="Enter sends, Shift Enter makes a new line">
           Send
         </Button>
       </div>

@@ -6,10 +6,10 @@ import { call, useAct, useLive } from "../data/live";
 import { useRoom, useWorld } from "../data/world";
 import { go, Link } from "../route";
 import { exact, plural } from "../text";
-import { Button, Empty, Field, Loading, Mark, Name, Problem, useNow } from "../ui/basic";
+import { Button, Empty, Excess, Field, Loading, Mark, Name, Problem, useNow } from "../ui/basic";
 import { Confirm, Dialog, Menu } from "../ui/overlay";
 import { canStop, machineOf, roleState, teamWords } from "../words";
-import { Artifacts, Backlog, Queue } from "./room-work";
+import { Artifacts, Backlog, PastAgents, Queue } from "./room-work";
 import { Conversation } from "./room-conversation";
 import { Team } from "./room-team";
 
@@ -55,11 +55,11 @@ export function Room({ chatroomId }: { chatroomId: string }) {
           {!isSideOpen && <Urgent room={room} />}
           {isSideOpen ? "Conversation" : "Team and queue"}
         </Button>
-        <RoomMenu room={room} />
+        {room.archivedAt === undefined && <RoomMenu room={room} />}
       </header>
       <Conversation room={room} />
       <aside id="room-side" aria-label="Team, queue and backlog">
-        <Team room={room} />
+        {room.archivedAt === undefined ? <Team room={room} /> : <PastAgents room={room} />}
         <Queue room={room} />
         <Backlog room={room} />
         <Artifacts room={room} />
@@ -134,11 +134,11 @@ function NewContext({ room, onDone }: { room: Chatroom; onDone: () => void }) {
       }}
     >
       <p className="note">What was said before stays here, and is left out of what the roles are given to read.</p>
-      <Field label="What it is about">
-        <input value={title} maxLength={100} required onChange={(event) => setTitle(event.target.value)} />
+      <Field label="What it is about" note={<Excess text={title} most={100} />}>
+        <input value={title} required onChange={(event) => setTitle(event.target.value)} />
       </Field>
-      <Field label="What one must know">
-        <textarea rows={5} value={content} maxLength={20000} required onChange={(event) => setContent(event.target.value)} />
+      <Field label="What the roles must know" note={<Excess text={content} most={20_000} />}>
+        <textarea rows={5} value={content} required onChange={(event) => setContent(event.target.value)} />
       </Field>
       <Problem error={act.error} />
       <footer>

@@ -1,24 +1,23 @@
 // The rooms, and how a new one is made.
 
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { api, type Chatroom } from "../data/api";
-import { call, newKey, useAct, useLive } from "../data/live";
+import { call, newKey, useAct, useLive, useLiveEach } from "../data/live";
 import { useWorld } from "../data/world";
 import { go, Link, to } from "../route";
-import { exact } from "../text";
-import { Button, Empty, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
+import { exact, excess } from "../text";
+import { Age, Button, Empty, Excess, Field, Loading, Name, Problem, StateLabel, useNow } from "../ui/basic";
 import { Dialog } from "../ui/overlay";
 import { roleState, teamWords } from "../words";
 
-export function Rooms() {
+export function Rooms({ isMaking }: { isMaking: boolean }) {
   const { rooms, roles, unread, machines } = useWorld();
-  const [isMaking, setMaking] = useState(false);
   const now = useNow();
   return (
     <main id="main" className="page">
       <header className="page-head">
         <h1>Rooms</h1>
-        <Button look="main" onClick={() => setMaking(true)}>
+        <Button look="main" onClick={() => go("/rooms/new")}>
           New room
         </Button>
       </header>
@@ -54,10 +53,58 @@ export function Rooms() {
           </li>
         ))}
       </ul>
-      <NewRoom isOpen={isMaking} onClose={() => setMaking(false)} />
+      <Archived />
+      <NewRoom isOpen={isMaking} onClose={() => go("/rooms", true)} />
     </main>
   );
 }
+
+/** What is to be said of a new room's name. */
+export function RoomNameNote({ name }: { name: string }) {
+  const { rooms } = useWorld();
+  const isTaken = rooms?.some((room) => room.name.trim().toLowerCase() === name.trim().toLowerCase());
+  return isTaken ? <>There is a room of this name already.</> : <Excess text={name} most={LONGEST_NAME} />;
+}
+
+/** Archived rooms, found by the agents that worked in them: the list of rooms leaves them out. */
+function Archived() {
+  const { rooms } = useWorld();
+  const [isOpen, setOpen] = useState(false);
+  const agents = useLive(api.agents.list, isOpen ? { includeEnded: true } : "skip");
+  const ids = useMemo(
+    () => [...new Set((agents.value ?? []).map((agent) => agent.chatroomId))].filter((id) => !rooms?.some((room) => room.chatroomId === id)),
+    [agents.value, rooms],
+  );
+  const found = useLiveEach(api.chatrooms.get, ids, (chatroomId) => ({ chatroomId }));
+  const archived = ids.flatMap((id) => found.get(id)?.value ?? []);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Archived rooms</summary>
+      <Problem error={agents.error} />
+      {agents.value !== undefined && ids.length === 0 && <p className="note">No archived room in which an agent worked.</p>}
+      <ul className="rows">
+        {archived.map((room) => (
+          <li key={room.chatroomId}>
+            <Link href={to("rooms", room.chatroomId)} className="row-link">
+              <b className="clip">
+                <Name>{room.name}</Name>
+              </b>
+              <span className="note">{exact(room.team.name)}</span>
+              {room.archivedAt !== undefined && (
+                <span className="row-states note">
+                  archived <Age at={room.archivedAt} suffix=" ago" />
+                </span>
+              )}
+            </Link>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+/** So many characters the name of a room may have. */
+export const LONGEST_NAME = 100;
 
 export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => void }) {
   const teams = useLive(api.teams.list, isOpen ? {} : "skip");
@@ -73,14 +120,12 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
           event.preventDefault();
           void act.run(async () => {
             const room: Chatroom = await call(api.chatrooms.create, { name: name.trim(), team, idempotencyKey: newKey() });
-            setName("");
-            onClose();
-            go(to("rooms", room.chatroomId));
+            go(to("rooms", room.chatroomId), true);
           });
         }}
       >
-        <Field label="Name">
-          <input value={name} maxLength={100} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
+        <Field label="Name" note={!act.busy && <RoomNameNote name={name} />}>
+          <input value={name} required autoFocus placeholder="What it is about" onChange={(event) => setName(event.target.value)} />
         </Field>
         <Field label="Team" note={chosen && teamWords(chosen)}>
           <select value={team} onChange={(event) => setTeam(event.target.value)}>
@@ -93,7 +138,7 @@ export function NewRoom({ isOpen, onClose }: { isOpen: boolean; onClose: () => v
         </Field>
         <Problem error={act.error ?? teams.error} />
         <footer>
-          <Button look="main" type="submit" act={act} disabled={name.trim() === ""}>
+          <Button look="main" type="submit" act={act} disabled={name.trim() === "" || excess(name, LONGEST_NAME) > 0}>
             Make room
           </Button>
         </footer>

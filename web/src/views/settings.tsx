@@ -2,14 +2,14 @@
 
 import { useState } from "react";
 import { api, type Credential, type SignInLink, type TokenCreated } from "../data/api";
-import { callOverHttp } from "../data/client";
+import { callOverHttp, isThisBrowser } from "../data/client";
 import { call, useAct, useLive, useLiveEach } from "../data/live";
 import { knowSignIn } from "../data/sign-ins";
 import { useWorld } from "../data/world";
 import { canNotify, setNotifications, wantsNotifications } from "../notify";
-import { clockTime, exact, exactTime } from "../text";
+import { clockTime, exact, exactTime, excess, isOnThisMachine } from "../text";
 import { applyTheme, type Theme, theme } from "../theme";
-import { Age, Button, Copyable, Field, Loading, Name, Problem, useNow } from "../ui/basic";
+import { Age, Button, Copyable, Excess, Field, Loading, Mark, Name, Problem, useNow } from "../ui/basic";
 import { Confirm } from "../ui/overlay";
 import { KINDS } from "../words";
 import { Password } from "./password";
@@ -35,7 +35,7 @@ export function Settings() {
       <section className="card" aria-label="More">
         <h2>More</h2>
         <p>
-          <a href="/device">Approve a machine’s login</a> · <a href="/api/docs">The API, to try</a>
+          <a href="/device">Approve a machine’s login</a> · <a href="/api/docs">Try the API</a>
         </p>
       </section>
     </main>
@@ -111,10 +111,11 @@ function Credentials() {
         {shown.map((credential) => (
           <li key={credential.credentialId}>
             <div>
-              <b>{CREDENTIALS[credential.kind]}</b> {credential.name !== credential.kind && <Name>{credential.name}</Name>} {credential.scope === "read" && <span className="badge">reads only</span>}
+              <b>{CREDENTIALS[credential.kind]}</b> {credential.name !== credential.kind && <Name>{credential.name}</Name>} {isThisBrowser(credential.credentialId) && <span className="badge">this one</span>} {credential.scope === "read" && <span className="badge">reads only</span>}
               <p className="note">
                 since <Age at={credential.createdAt} />
-                {credential.lastUsedAt !== undefined && (
+                {isThisBrowser(credential.credentialId) && ", in use now"}
+                {credential.lastUsedAt !== undefined && !isThisBrowser(credential.credentialId) && (
                   <>
                     , used <Age at={credential.lastUsedAt} suffix=" ago" />
                   </>
@@ -142,12 +143,15 @@ function Credentials() {
         <p>
           {CREDENTIALS[revoking?.kind ?? ""] ?? ""} <Name>{revoking?.name ?? ""}</Name> can do nothing more from this moment, and its open connections are closed.
           {revoking?.kind === "machine" && " Its daemon stops working until the machine is signed in again; agents on it go on by themselves."}
-          {revoking?.kind === "browser" && " If it is this browser, you will be signed out."}
+          {isThisBrowser(revoking?.credentialId ?? "") && " It is this browser: you will be signed out."}
         </p>
       </Confirm>
     </section>
   );
 }
+
+/** So many characters the name of a token may have. */
+const LONGEST_NAME = 200;
 
 function NewSecrets() {
   const { userId } = useWorld();
@@ -170,6 +174,11 @@ function NewSecrets() {
       {link && (
         <p>
           <Copyable text={link.url} /> <span className="note">until {exactTime(link.expiresAt)}</span>
+          {isOnThisMachine(link.url) && (
+            <span className="warn own-line">
+              <Mark tone="ask" /> This address leads to this machine only. For a phone or another machine, start the server where it can be reached (--listen, --public-url), and make the link then.
+            </span>
+          )}
         </p>
       )}
       <Problem error={act.error} />
@@ -188,8 +197,8 @@ function NewSecrets() {
           }}
         >
           <div className="two">
-            <Field label="What it is for">
-              <input value={name} maxLength={200} required onChange={(event) => setName(event.target.value)} />
+            <Field label="What it is for" note={<Excess text={name} most={LONGEST_NAME} />}>
+              <input value={name} required onChange={(event) => setName(event.target.value)} />
             </Field>
             <Field label="Ends after">
               <select value={days} onChange={(event) => setDays(event.target.value)}>
@@ -207,7 +216,7 @@ function NewSecrets() {
           </Field>
           <Problem error={make.error} />
           <footer>
-            <Button type="submit" act={make} disabled={name.trim() === ""}>
+            <Button type="submit" act={make} disabled={name.trim() === "" || excess(name, LONGEST_NAME) > 0}>
               Make token
             </Button>
           </footer>

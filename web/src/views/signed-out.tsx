@@ -33,7 +33,7 @@ export function SignedOut() {
         </footer>
       </form>
       <h2>No password yet, or forgotten?</h2>
-      <p>A link signs in too, once. On a machine where you are signed in, make one; then you can set a password in the settings:</p>
+      <p>A link signs a browser in to this server too, once; from then on that browser can act as you. On a machine where you are signed in, make one; then you can set a password in the settings:</p>
       <p>
         <Copyable text="chatroom auth link" />
       </p>

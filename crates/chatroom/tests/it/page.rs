@@ -120,6 +120,8 @@ fn an_open_page_tells_what_is_gone_and_goes_on_when_it_is_back() {
             daemon.done();
         }
         "start the daemon" => daemon = Some(world.line("machine daemon start --foreground").start()),
+        "freeze the server" => server.as_ref().unwrap().process.signal("STOP"),
+        "thaw the server" => server.as_ref().unwrap().process.signal("CONT"),
         "kill the server" => {
             let server = server.take().unwrap();
             server.process.signal("KILL");

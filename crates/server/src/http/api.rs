@@ -158,7 +158,7 @@ pub(super) async fn health(State(web): State<Web>) -> Response {
 
 pub(super) async fn nowhere(uri: Uri) -> Response {
     if !uri.path().starts_with("/api/") {
-        return (StatusCode::NOT_FOUND, "there is no such page\n").into_response();
+        return super::pages::nowhere();
     }
     transport_error(StatusCode::NOT_FOUND, "NotFound", "there is no such route; /api/openapi.json lists all")
 }

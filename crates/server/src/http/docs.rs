@@ -88,7 +88,12 @@ pub(super) async fn session_token(State(web): State<Web>, headers: HeaderMap) ->
         Ok::<_, Fail>(token)
     };
     match lent.await {
-        Ok(token) => axum::Json(token).into_response(),
+        Ok(token) => {
+            // By it the page knows its own session among the others.
+            let mut lent = json!(token);
+            lent["credentialId"] = json!(credential_id);
+            axum::Json(lent).into_response()
+        }
         Err(fail) => refused(&fail.into_refusal("session token")),
     }
 }

@@ -17,6 +17,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 const STYLE: &str = include_str!("style.css");
+const TO_CHATROOM: &str = "<p><a href=\"/\">Open chatroom</a></p>";
+const CODE_FORM: &str = "<form method=\"get\" action=\"/device\"><label>Code shown on the machine <input name=\"code\" \
+    autocomplete=\"off\" required autofocus></label><button>Continue</button></form>";
 
 #[derive(Deserialize)]
 pub(super) struct DeviceQuery {
@@ -30,9 +33,30 @@ pub(super) struct Decision {
     decision: String,
 }
 
-pub(super) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "max-age=3600")], STYLE)
-        .into_response()
+/// In the colours that were chosen in the page's settings, or as the system has them.
+pub(super) async fn style(headers: HeaderMap) -> Response {
+    let headers_of = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::VARY, "Cookie"),
+    ];
+    (headers_of, in_colours(cookie(&headers, "chatroom-colours"))).into_response()
+}
+
+fn in_colours(chosen: Option<&str>) -> String {
+    let (scheme, dark_when) = match chosen {
+        Some("dark") => ("dark", "@media all"),
+        Some("light") => ("light", "@media not all"),
+        _ => return STYLE.to_owned(),
+    };
+    STYLE
+        .replace("color-scheme: light dark", &format!("color-scheme: {scheme}"))
+        .replace("@media (prefers-color-scheme: dark)", dark_when)
+}
+
+/// What stands where there is no page.
+pub(super) fn nowhere() -> Response {
+    page(StatusCode::NOT_FOUND, "There is no such page", TO_CHATROOM)
 }
 
 /// The page, which finds out by itself who is signed in. Without it, what can be done instead.
@@ -68,17 +92,23 @@ pub(super) async fn icon() -> Response {
 }
 
 /// A look at the link uses nothing up: only the button does, so that a preview of the link does not.
-pub(super) async fn link(Path(_): Path<String>) -> Response {
+pub(super) async fn link(State(web): State<Web>, Path(_): Path<String>) -> Response {
     page(
         StatusCode::OK,
-        "Sign in",
-        "<p>This link signs this browser in, once.</p><form method=\"post\"><button>Sign in</button></form>",
+        "Sign in to chatroom",
+        &format!(
+            "<p>This link signs this browser in to chatroom at <b>{}</b>, once. From then on this browser can act as you:
+             start agents on your machines, speak to them, and read what they did.</p>
+             <form method=\"post\"><button>Sign in</button></form>",
+            escape(&web.app.public_url)
+        ),
     )
 }
 
 pub(super) async fn redeem_link(
     State(web): State<Web>,
     Extension(Address(address)): Extension<Address>,
+    headers: HeaderMap,
     Path(token): Path<String>,
 ) -> Response {
     let now = clock::now();
@@ -90,12 +120,23 @@ pub(super) async fn redeem_link(
     });
     match redeemed.await {
         Ok(Some(secret)) => keep_session(&web, Redirect::to("/").into_response(), &secret),
-        Ok(None) => page(
-            StatusCode::GONE,
-            "This link has ended",
-            "<p>It was used before, or it is too old. A signed-in CLI makes a new one: <code>chatroom auth link</code>.
-             <code>chatroom up</code> prints one at each start, and so does <code>chatroom server --sign-in-link</code>.</p>",
-        ),
+        Ok(None) => match signed_in(&web, &headers).await {
+            Ok(Some((_, name))) => page(
+                StatusCode::GONE,
+                "You are signed in already",
+                &format!(
+                    "<p>This link was used before, or it is too old; this browser does not need it: it is signed in as
+                     <b>{}</b>.</p>{TO_CHATROOM}",
+                    escape(&name)
+                ),
+            ),
+            _ => page(
+                StatusCode::GONE,
+                "This link has ended",
+                "<p>It was used before, or it is too old. A signed-in CLI makes a new one: <code>chatroom auth link</code>.
+                 <code>chatroom up</code> prints one at each start, and so does <code>chatroom server --sign-in-link</code>.</p>",
+            ),
+        },
         Err(fail) => refused(&fail.into_refusal("auth.redeemLink")),
     }
 }
@@ -112,17 +153,12 @@ pub(super) async fn device(
         Err(refusal) => return refused(&refusal),
     };
     if query.code.is_empty() {
-        return page(
-            StatusCode::OK,
-            "Approve a machine's login",
-            "<form method=\"get\"><label>Code shown on the machine <input name=\"code\" autocomplete=\"off\" required
-             autofocus></label><button>Continue</button></form>",
-        );
+        return page(StatusCode::OK, "Approve a machine's login", &format!("{CODE_FORM}{TO_CHATROOM}"));
     }
     // A page that shows what a code stands for is a page to guess codes on.
     let (now, source) = (clock::now(), caller.actor());
     if let Err(refusal) = web.app.guesses.check(&source, now) {
-        return refused(&refusal);
+        return not_approved(&refusal);
     }
     let request = Request { caller, address: address.0, args: json!({"userCode": query.code}), replay_key: None };
     let found = web.app.call("auth.getDeviceLogin", Some(Kind::Query), &request).await;
@@ -153,7 +189,7 @@ pub(super) async fn device(
                 ),
             )
         }
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => not_approved(&refusal),
     }
 }
 
@@ -173,11 +209,9 @@ pub(super) async fn decide_device(
     let args = json!({"userCode": decision.user_code});
     let request = Request { caller, address: address.0, args, replay_key: None };
     match web.app.call(function, Some(Kind::Mutation), &request).await {
-        Ok(_) if approve => {
-            page(StatusCode::OK, "Approved", "<p>The machine is signed in. You can close this page.</p>")
-        }
-        Ok(_) => page(StatusCode::OK, "Refused", "<p>The machine was not signed in.</p>"),
-        Err(refusal) => refused(&refusal),
+        Ok(_) if approve => page(StatusCode::OK, "Approved", &format!("<p>The machine is signed in.</p>{TO_CHATROOM}")),
+        Ok(_) => page(StatusCode::OK, "Refused", &format!("<p>The machine was not signed in.</p>{TO_CHATROOM}")),
+        Err(refusal) => not_approved(&refusal),
     }
 }
 
@@ -197,15 +231,17 @@ pub(super) fn keep_session(web: &Web, response: Response, secret: &str) -> Respo
 }
 
 pub(super) async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<Option<(Caller, String)>, Refusal> {
-    let name = cookie_name(web);
-    let cookies = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let secret = cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
-    let Some(secret) = secret else { return Ok(None) };
+    let Some(secret) = cookie(headers, cookie_name(web)) else { return Ok(None) };
     let caller = web.app.caller(secret).await.map_err(|error| Fail::from(error).into_refusal("sign-in"))?;
     Ok(match caller.clone() {
         Caller::User { user_name, .. } => Some((caller, user_name)),
         _ => None,
     })
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get(header::COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    cookies.split(';').find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 fn is_https(web: &Web) -> bool {
@@ -254,9 +290,31 @@ fn status_of(refusal: &Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// Why a machine's login was not found or not decided, and where one tries again.
+fn not_approved(refusal: &Refusal) -> Response {
+    page(status_of(refusal), "That did not work", &format!("{}{CODE_FORM}{TO_CHATROOM}", told(refusal)))
+}
+
 fn told(refusal: &Refusal) -> String {
-    let hint = refusal.hint.as_deref().map(|hint| format!("<p>{}</p>", escape(hint))).unwrap_or_default();
-    format!("<p>{}.</p>{hint}", escape(&refusal.message))
+    let hint = refusal.hint.as_deref().map(|hint| format!("<p>{}</p>", sentence(hint))).unwrap_or_default();
+    format!("<p>{}</p>{hint}", sentence(&refusal.message))
+}
+
+/// What the server says in a fragment, as a sentence; what stands between backticks is code.
+fn sentence(text: &str) -> String {
+    let mut first = text.chars();
+    let begun: String = first.next().map(|letter| letter.to_uppercase().chain(first).collect()).unwrap_or_default();
+    let end = if begun.ends_with(['.', '!', '?', ':']) { "" } else { "." };
+    let parts: Vec<&str> = begun.split('`').collect();
+    // A backtick without its other half is only a backtick.
+    if parts.len().is_multiple_of(2) {
+        return escape(&begun) + end;
+    }
+    let told = parts.iter().enumerate().map(|(at, part)| match at % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    });
+    told.collect::<String>() + end
 }
 
 fn page(status: StatusCode, title: &str, body: &str) -> Response {
@@ -290,7 +348,26 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{escape, in_colours, sentence};
+
+    #[test]
+    fn what_the_server_says_becomes_a_sentence() {
+        assert_eq!(
+            sentence("run `chatroom auth login` & approve"),
+            "Run <code>chatroom auth login</code> &amp; approve."
+        );
+        assert_eq!(sentence("a lone ` stays."), "A lone ` stays.");
+    }
+
+    #[test]
+    fn chosen_colours_count_more_than_those_of_the_system() {
+        assert!(in_colours(None).contains("prefers-color-scheme"));
+        for chosen in ["dark", "light"] {
+            let style = in_colours(Some(chosen));
+            assert!(style.contains(&format!("color-scheme: {chosen};")), "{style}");
+            assert!(!style.contains("prefers-color-scheme"), "{style}");
+        }
+    }
 
     #[test]
     fn what_a_machine_calls_itself_is_shown_and_does_nothing() {
