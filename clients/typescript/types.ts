@@ -706,6 +706,8 @@ export type Machine = {
   os: string;
   /** When it was registered. */
   registeredAt: UnixMs;
+  /** Whether it has a credential of its own. Without one (it was revoked) its daemon cannot connect until somebody signs in there. */
+  signedIn: boolean;
 };
 
 /** An agent config with the machine that it is for. */

@@ -224,6 +224,7 @@ mod tests {
             }],
             connection: ConnectionState::Connected,
             connection_since: UnixMs(1_000),
+            signed_in: true,
             registered_at: UnixMs(0),
             last_seen_at: UnixMs(8_000),
             agents: Vec::new(),
