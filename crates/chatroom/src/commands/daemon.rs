@@ -95,17 +95,7 @@ fn start(context: &Context, kept: Option<String>) -> Result<()> {
             .hint("nothing needs to be done; for a daemon of its own, end `chatroom up` with Ctrl-C first")
             .into());
     }
-    let mut args = Vec::new();
-    // The daemon before has talked to it: its decision about plain http stands.
-    let insecure = context.global.insecure_http || kept.as_ref().is_some_and(|server| server.starts_with("http://"));
-    if let Some(server) = kept.as_ref().or(context.global.server.as_ref()) {
-        args.push(format!("--server={server}"));
-    }
-    if insecure {
-        args.push("--insecure-http".to_owned());
-    }
-    let started = daemon::start_background(&context.home, &args).map_err(control)?;
-    let (pid, reason) = match started {
+    let (pid, reason) = match background(context, kept)? {
         BackgroundStart::Connected { pid } => (pid, None),
         BackgroundStart::NotConnected { pid, reason } => (pid, Some(reason)),
     };
@@ -115,6 +105,20 @@ fn start(context: &Context, kept: Option<String>) -> Result<()> {
         Some(reason) => format!("daemon is running (pid {pid}), but not connected yet: {}", one_line(reason)),
     })?;
     Ok(())
+}
+
+/// Starts a daemon in the background; `kept` as in [`start`].
+fn background(context: &Context, kept: Option<String>) -> Result<BackgroundStart> {
+    let mut args = Vec::new();
+    // The daemon before has talked to it: its decision about plain http stands.
+    let insecure = context.global.insecure_http || kept.as_ref().is_some_and(|server| server.starts_with("http://"));
+    if let Some(server) = kept.as_ref().or(context.global.server.as_ref()) {
+        args.push(format!("--server={server}"));
+    }
+    if insecure {
+        args.push("--insecure-http".to_owned());
+    }
+    Ok(daemon::start_background(&context.home, &args).map_err(control)?)
 }
 
 fn stop(context: &Context, keep_agents: bool) -> Result<()> {
@@ -149,9 +153,21 @@ fn service(context: &Context) -> Result<Service> {
 fn install(context: &Context) -> Result<()> {
     check_files(context)?;
     let service = service(context)?;
+    service.check().map_err(|error| refused(format!("{error}; nothing was changed")).hint(error.hint()))?;
     // The one that runs makes room for the service's; its agents go on.
-    daemon::stop(&context.home, StopMode::KeepAgents).map_err(control)?;
-    let missing = service.install().map_err(|error| refused(error.to_string()).hint(error.hint()))?;
+    let server = DaemonState::load(&context.home).map(|state| state.server);
+    let was_running = daemon::stop(&context.home, StopMode::KeepAgents).map_err(control)?;
+    let missing = match service.install() {
+        Ok(missing) => missing,
+        Err(error) => {
+            let now = match was_running.then(|| background(context, server)) {
+                None => "nothing was changed",
+                Some(Ok(_)) => "the daemon runs again as before",
+                Some(Err(_)) => "the daemon is stopped",
+            };
+            return Err(refused(format!("{error}; {now}")).hint(error.hint()).into());
+        }
+    };
     if let Some(missing) = &missing {
         context.ui.note(missing)?;
     }

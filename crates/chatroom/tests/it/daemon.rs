@@ -1,6 +1,8 @@
 //! `chatroom machine daemon`: one daemon for a machine, whatever happens to the one before.
 
+use crate::api::Api;
 use crate::world::{ServerProcess, World, eventually, signal};
+use serde_json::json;
 use std::fs;
 
 /// A world that is signed in at a server of its own, without a daemon.
@@ -192,7 +194,7 @@ fn the_daemon_becomes_a_service_of_its_user_and_stops_being_one() {
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap().to_owned();
     assert_eq!(
         fs::read_to_string(&log).unwrap(),
-        "systemctl --user daemon-reload\nsystemctl --user enable --now chatroom.service\nloginctl enable-linger\n"
+        "systemctl --user show-environment\nsystemctl --user daemon-reload\nsystemctl --user enable --now chatroom.service\nloginctl enable-linger\n"
     );
     // What the service manager would run is a daemon that connects.
     let words: Vec<String> = line.split('"').filter(|word| !word.trim().is_empty()).map(str::to_owned).collect();
@@ -203,7 +205,61 @@ fn the_daemon_becomes_a_service_of_its_user_and_stops_being_one() {
     world.line("machine daemon uninstall").ok();
     assert!(!world.root().join("home/.config/systemd/user/chatroom.service").exists());
     assert_eq!(world.line("machine daemon uninstall --json").ok().json()["removed"], false);
+}
 
+#[test]
+fn a_service_that_cannot_be_installed_leaves_daemon_and_files_as_they_were() {
+    let world = World::new();
+    let _server = world.signed_in();
+    let unit = world.root().join("home/.config/systemd/user/chatroom.service");
+    let pid = || world.line("machine daemon status --json").ok().json()["pid"].clone();
+    world.line("machine daemon start").ok();
+    world.connected();
+    let before = pid();
     world.tool("systemctl", "echo no bus here >&2; exit 1");
-    world.line("machine daemon install").refused().says("no bus here").says("~/.profile");
+    world.line("machine daemon install").refused().says("no bus here").says("nothing was changed").says("~/.profile");
+    assert_eq!(pid(), before);
+    assert!(!unit.exists());
+
+    // It is there, and refuses to start the service.
+    world.tool("systemctl", "case \"$2\" in enable) echo masked >&2; exit 1;; esac");
+    world.line("machine daemon install").refused().says("masked").says("runs again as before");
+    assert_ne!(pid(), before);
+    assert!(!unit.exists());
+    world.connected();
+}
+
+#[test]
+fn the_agents_of_a_machine_end_when_it_is_removed_and_not_when_its_credential_is_revoked() {
+    let world = World::new();
+    let server = signed_in(&world);
+    let api = Api::of(&world, &server.url);
+    world.line("machine daemon start").ok();
+    world.connected();
+    let room = world.room("solo");
+    world.line(&format!("agent start --chatroom-id={room} --role=builder --tool=echo")).ok();
+    let agents = || fs::read_dir(world.chatroom_dir().join("agents")).unwrap().flatten().map(|entry| entry.path());
+    let is_ended = || agents().all(|run| run.join("exit.json").exists());
+    let says = |what: &str| {
+        eventually(&format!("the daemon says {what}"), || {
+            let state = fs::read_to_string(world.chatroom_dir().join("daemon.json")).ok()?;
+            state.contains(what).then_some(())
+        });
+    };
+
+    let credentials = api.ok("auth.listCredentials", &json!({}));
+    let machines = credentials.as_array().unwrap().iter().filter(|known| known["kind"] == "machine");
+    for known in machines {
+        api.ok("auth.revokeCredential", &json!({"credentialId": known["credentialId"]}));
+    }
+    says("does not take this machine's credential");
+    assert!(!is_ended());
+    world.line("machine daemon restart").ok();
+    world.connected();
+    assert!(!is_ended());
+
+    let machine = api.ok("machines.listMachines", &json!({}))[0]["machineId"].clone();
+    api.ok("machines.remove", &json!({"machineId": machine}));
+    eventually("its agents end", || is_ended().then_some(()));
+    says("removed this machine");
 }

@@ -1,7 +1,9 @@
 //! Live agents from the command line, with the built-in `echo`: what it is told, asks, does and how it stands.
 
+use crate::api::Api;
 use crate::world::{Process, ServerProcess, World, binary, eventually, signal};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const BUILDER: &str = "--role=builder";
 
@@ -310,6 +312,23 @@ fn why_names_the_one_fact_in_each_state() {
     assert_eq!(why(&world, &room), None);
     world.chatroom(["send", &format!("--chatroom-id={room}"), "the next one"]).ok();
     told(&world, &room, "the next one");
+    // Queued again by its owner, it is a new delivery for the same session.
+    turn(&world, &room, "idle");
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "/keep"]).ok();
+    blocked(&world, &room, "needs_you");
+    let list = world.line(&format!("task list --chatroom-id={room} --json")).ok().json();
+    let kept = |known: &&Value| known["content"] == "/keep" && known["state"] != "cancelled";
+    let task = list.as_array().unwrap().iter().find(kept).unwrap()["taskId"].as_str().unwrap().to_owned();
+    world.line(&format!("task requeue {task}")).ok();
+    eventually("the task is delivered again", || {
+        let list = world.line(&format!("task list --chatroom-id={room} --json")).ok().json();
+        let task = list.as_array()?.iter().find(|known| known["taskId"] == task.as_str())?.clone();
+        (task["delivery"].as_i64()? >= 2).then_some(())
+    });
+    world.line(&format!("task cancel {task}")).ok();
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "the one after"]).ok();
+    told(&world, &room, "the one after");
+    turn(&world, &room, "idle");
 
     about(&world, "agent stop", &room, &[]).ok();
     assert_eq!(why(&world, &room).as_deref(), Some("not_started"));
@@ -381,4 +400,32 @@ fn models_of_a_tool_that_is_not_there_are_refused_with_what_to_do() {
     let _up = world.up();
     let refused = world.line("machine models opencode").refused();
     assert!(refused.stderr.contains("Hint: "), "{refused:?}");
+}
+
+#[test]
+fn an_agent_whose_start_outlived_its_daemon_takes_a_task_at_once() {
+    let world = World::new();
+    let server = with_daemon(&world);
+    let api = Api::of(&world, &server.url);
+    world.line("machine daemon stop").ok();
+    let machine = api.ok("machines.listMachines", &json!({}))[0]["machineId"].clone();
+    let room = world.room("solo");
+    let work = world.work();
+    let config = json!({"machineId": machine, "chatroomId": room, "role": "builder", "tool": "echo",
+                        "workingDir": work.to_str().unwrap()});
+    api.ok("machines.updateAgentConfig", &config);
+    let start = json!({"machineId": machine, "type": "start-agent",
+                       "payload": {"chatroomId": room, "role": "builder"}});
+    api.ok("machines.sendCommand", &start);
+    // The command is claimed again by the next daemon, and gives the agent that runs another credential.
+    let died =
+        world.line("machine daemon start --foreground").env("CHATROOM_FAILPOINT", "after_started").start().done();
+    assert_eq!(died.code, 128 + 9, "{died:?}");
+    world.line("machine daemon start").ok();
+    world.connected();
+    turn(&world, &room, "idle");
+    let begun = Instant::now();
+    world.chatroom(["send", &format!("--chatroom-id={room}"), "the first one"]).ok();
+    told(&world, &room, "the first one");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }

@@ -8,7 +8,7 @@ use crate::Home;
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a service is made of.
@@ -71,25 +71,70 @@ impl Service {
         config.join("systemd/user").join(format!("{}.service", self.name()))
     }
 
+    /// Whether the service manager can be reached. Changes nothing. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`ServiceError::Manager`]: what it said.
+    pub fn check(&self) -> Result<(), ServiceError> {
+        if cfg!(target_os = "macos") {
+            run("launchctl", &["list"])
+        } else {
+            run("systemctl", &["--user", "show-environment"])
+        }
+    }
+
     /// Writes the file and has the service manager start the daemon now and after every boot. Gives what could not be had, if
-    /// something could not. Blocks the thread.
+    /// something could not. Where it fails, the file is as it was before. Blocks the thread.
     ///
     /// # Errors
     /// [`ServiceError`].
     pub fn install(&self) -> Result<Option<String>, ServiceError> {
         let file = self.file();
         let failed = |source| ServiceError::File { path: file.clone(), source };
+        let before = match fs::read(&file) {
+            Ok(before) => Some(before),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
         if let Some(directory) = file.parent() {
             fs::create_dir_all(directory).map_err(failed)?;
         }
+        let installed = self.begin(&file);
+        if installed.is_err() {
+            let undone = match &before {
+                Some(before) => fs::write(&file, before),
+                None => self.withdraw(&file),
+            };
+            if let Err(error) = undone {
+                tracing::warn!(%error, file = %file.display(), "the file of a service that was not installed is left");
+            }
+        }
+        installed
+    }
+
+    /// Forgets a service that did not begin.
+    fn withdraw(&self, file: &Path) -> io::Result<()> {
+        if !cfg!(target_os = "macos") {
+            // It may be enabled already; where the manager is not there, nothing is.
+            let _ = run("systemctl", &["--user", "disable", "--now", &format!("{}.service", self.name())]);
+        }
+        let removed = fs::remove_file(file);
+        if !cfg!(target_os = "macos") {
+            let _ = run("systemctl", &["--user", "daemon-reload"]);
+        }
+        removed
+    }
+
+    fn begin(&self, file: &Path) -> Result<Option<String>, ServiceError> {
+        let failed = |source| ServiceError::File { path: file.to_owned(), source };
         if cfg!(target_os = "macos") {
-            fs::write(&file, self.launchd_plist()).map_err(failed)?;
+            fs::write(file, self.launchd_plist()).map_err(failed)?;
             let path = file.to_string_lossy().into_owned();
             // One that is loaded already is loaded anew.
             let _ = run("launchctl", &["unload", &path]);
             return run("launchctl", &["load", "-w", &path]).map(|()| None);
         }
-        fs::write(&file, self.systemd_unit()).map_err(failed)?;
+        fs::write(file, self.systemd_unit()).map_err(failed)?;
         run("systemctl", &["--user", "daemon-reload"])?;
         run("systemctl", &["--user", "enable", "--now", &format!("{}.service", self.name())])?;
         // Without it a user's services run only while the user is logged in.

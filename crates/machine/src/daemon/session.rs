@@ -12,9 +12,10 @@ use crate::link::backoff::{self, Backoff};
 use crate::link::fixed_token;
 use crate::{CallError, Client, Home, Link, LinkEvent, Secret, ServerUrl, credentials};
 use chatroom_protocol::agent::AgentReport;
+use chatroom_protocol::api::Empty;
 use chatroom_protocol::api::machines::{
-    AckCommand, AckCommandArgs, GetPendingCommands, GetPendingCommandsArgs, OpenDaemonSession, OpenDaemonSessionArgs,
-    Register,
+    AckCommand, AckCommandArgs, GetPendingCommands, GetPendingCommandsArgs, ListMachines, OpenDaemonSession,
+    OpenDaemonSessionArgs, Register,
 };
 use chatroom_protocol::command::Ack;
 use chatroom_protocol::id::{CommandId, DaemonSessionId, MachineId};
@@ -31,6 +32,8 @@ use tokio_util::sync::CancellationToken;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
 /// Between looks whether somebody has signed in.
 const LOGIN_LOOK: Duration = Duration::from_secs(1);
+/// Between questions whether a machine whose credential is refused is still there.
+const REMOVAL_LOOK: Duration = Duration::from_secs(30);
 /// A session that ends sooner is not opened again at once.
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -75,6 +78,12 @@ struct Memory {
     refused: Option<Secret>,
     /// The login of the user when the session was open: it does not register a machine again that its owner removed.
     login: Option<Secret>,
+    /// Whether that login saw this machine among its own while the session was open.
+    is_owners: bool,
+    /// When it was asked last whether the machine is still there.
+    asked: Option<Instant>,
+    /// Whether the machine is not there any more.
+    is_removed: bool,
 }
 
 /// Why there is no session yet.
@@ -104,7 +113,14 @@ impl Sessions {
             };
             let begun = Instant::now();
             self.current.send_replace(Some(session.clone()));
-            let left = self.follow(&session).await;
+            let owner = async {
+                match memory.login.clone() {
+                    Some(login) => self.is_listed(&login).await == Some(true),
+                    None => false,
+                }
+            };
+            let (left, is_owners) = tokio::join!(self.follow(&session), owner);
+            memory.is_owners = is_owners;
             self.current.send_replace(None);
             match left {
                 Left::Superseded => {
@@ -237,7 +253,7 @@ impl Sessions {
         // The server's clock was read somewhere between question and answer.
         let answered = self.clock.now();
         let between = asked + answered.since(asked) / 2;
-        *memory = Memory { opened: true, refused: None, login: user_token };
+        *memory = Memory { opened: true, login: user_token, ..Memory::default() };
         let opened_event =
             Event::SessionOpened { clock_offset_ms: opened.server_time.0 - between.0, unwanted: opened.unwanted };
         let _ = self.events.send(opened_event).await;
@@ -248,12 +264,17 @@ impl Sessions {
     }
 
     /// Registers this machine as the user who is signed in; gives the machine's new credential.
-    async fn register(&self, memory: &Memory, login: Option<&Secret>) -> Result<Secret, Trouble> {
+    async fn register(&self, memory: &mut Memory, login: Option<&Secret>) -> Result<Secret, Trouble> {
         let Some(login) = login else {
             return Err(not_signed_in(memory, "nobody is signed in on this machine", &self.server));
         };
         if memory.opened && memory.login.as_ref() == Some(login) {
-            return Err(Trouble::Login("the server does not take this machine's credential any more".to_owned()));
+            self.look_for_removal(memory, login).await;
+            let reason = match memory.is_removed {
+                true => "its owner has removed this machine",
+                false => "the server does not take this machine's credential any more",
+            };
+            return Err(Trouble::Login(reason.to_owned()));
         }
         let machine = self.machine().await?;
         let client = self.client(login)?;
@@ -283,6 +304,29 @@ impl Sessions {
             Err(error) => tracing::error!(%error, "this machine's credential cannot be stored"),
         }
         Ok(token)
+    }
+
+    /// A credential that is refused may be no more than revoked. Only when the user whose machine this is does not have it any
+    /// more, the agents of it end: nobody could stop them from the server.
+    async fn look_for_removal(&self, memory: &mut Memory, login: &Secret) {
+        let is_due = memory.asked.is_none_or(|asked| asked.elapsed() >= REMOVAL_LOOK);
+        if !memory.is_owners || memory.is_removed || !is_due {
+            return;
+        }
+        memory.asked = Some(Instant::now());
+        if self.is_listed(login).await == Some(false) {
+            memory.is_removed = true;
+            let agents: Vec<_> = self.inventory.borrow().iter().map(|agent| agent.agent_id.clone()).collect();
+            tracing::warn!(agents = agents.len(), "this machine is removed; its agents end");
+            let _ = self.events.send(Event::Unwanted(agents)).await;
+        }
+    }
+
+    /// Whether this machine is one of those of the user who is signed in; none when the server does not say.
+    async fn is_listed(&self, login: &Secret) -> Option<bool> {
+        let client = self.client(login).ok()?;
+        let machines = timeout(SHORT, client.call::<ListMachines>(&Empty {})).await.ok()?.ok()?;
+        Some(machines.iter().any(|machine| machine.machine_id == self.machine_id))
     }
 
     /// This machine as `machine.json` tells it. The first time it waits for the tools to be found, so that they are known

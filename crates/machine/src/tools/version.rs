@@ -1,7 +1,15 @@
 //! Finds the version in what a tool prints about itself.
 
-/// The first `1.2.3`, with what follows it without a space; trailing punctuation does not belong to it.
+/// Words before a version of fewer than three numbers at most: `My Own Tool 1.0`.
+const NAME_WORDS: usize = 3;
+
+/// The first `1.2.3`, with what follows it without a space; trailing punctuation does not belong to it. Where there is none, a
+/// `1.0` near the beginning, or one number that stands alone.
 pub(crate) fn find_version(text: &str) -> Option<&str> {
+    find_three(text).or_else(|| find_short(text))
+}
+
+fn find_three(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     (0..bytes.len()).filter(|start| bytes[*start].is_ascii_digit() && !starts_inside_a_number(bytes, *start)).find_map(
         |start| {
@@ -15,6 +23,24 @@ pub(crate) fn find_version(text: &str) -> Option<&str> {
             fits.then(|| word.trim_end_matches(['.', ',', ';', ':', ')', ']']))
         },
     )
+}
+
+fn find_short(text: &str) -> Option<&str> {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut words = line
+        .split_whitespace()
+        .take(NAME_WORDS + 1)
+        .map(|word| bare(word.trim_start_matches(['(', '[']).trim_end_matches(['.', ',', ';', ':', ')', ']'])));
+    let found = words.find(|word| {
+        let numbers = &word[..word.find(['-', '+']).unwrap_or(word.len())];
+        numbers.split_once('.').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
+    });
+    found.or_else(|| Some(bare(text.trim())).filter(|word| is_number(word)))
+}
+
+fn bare(word: &str) -> &str {
+    word.strip_prefix(['v', 'V']).unwrap_or(word)
 }
 
 /// Whether a version is a date, as Cursor's are: `2025.09.18-7ae6800`.
@@ -50,10 +76,29 @@ mod tests {
             ("2025.09.18-7ae6800", "2025.09.18-7ae6800"),
             ("tool (1.2.3-beta.1+x)", "1.2.3-beta.1+x"),
             ("since 2024, node 20 1.2 3.4.5", "3.4.5"),
+            ("1.0\n", "1.0"),
+            ("1.2.", "1.2"),
+            ("\nv1.0\n", "1.0"),
+            ("mytool version 2.10 (built today)", "2.10"),
+            ("My Own Tool (1.0-rc1)", "1.0-rc1"),
+            ("7\n", "7"),
+            ("v12", "12"),
         ] {
             assert_eq!(find_version(text), Some(version), "{text}");
         }
-        for text in ["", "unknown", "1.2", "1..2", "v1.x.3", "a.b.c", "1.2.", "é1.2é"] {
+        for text in [
+            "",
+            "unknown",
+            "1..2",
+            "v1.x.3",
+            "a.b.c",
+            "1.",
+            ".5",
+            "é1.2é",
+            "node 20",
+            "this one does not run on 1.2",
+            "hello\n1.2",
+        ] {
             assert_eq!(find_version(text), None, "{text}");
         }
     }

@@ -5,10 +5,10 @@
 //! that it stands ([`duty`]), so a daemon that was started anew goes on where the other one ended.
 
 use super::{Hosts, Live};
-use crate::LinkEvent;
 use crate::credentials::AgentCredential;
 use crate::daemon::session::Session;
 use crate::waiter::{Waited, Waiter};
+use crate::{LinkEvent, Secret};
 use chatroom_protocol::agent::TurnState;
 use chatroom_protocol::api::machines::ChatroomArgs;
 use chatroom_protocol::api::participants;
@@ -17,14 +17,17 @@ use chatroom_protocol::host::{HostOrder, HostState, Work};
 use chatroom_protocol::id::WaiterId;
 use chatroom_protocol::task::Delivery;
 use chatroom_protocol::{ErrorCode, Function as _};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Pause after something that passes by itself.
 const RETRY: Duration = Duration::from_millis(500);
+/// Between looks whether a credential that was refused is replaced.
+const CREDENTIAL_LOOK: Duration = Duration::from_millis(100);
 /// Between looks whether somebody who took over the role's waiting still waits.
 const TAKEN_LOOK: Duration = Duration::from_secs(30);
 
@@ -112,8 +115,8 @@ async fn stands_otherwise(
 async fn fetch(hosts: &Hosts, live: &Live) -> Box<Delivery> {
     loop {
         let session = session(hosts).await;
-        let waiter = match own_waiter(live, &session).await {
-            Ok(waiter) => waiter,
+        let (waiter, token) = match own_waiter(live, &session).await {
+            Ok(own) => own,
             Err(error) => {
                 tracing::debug!(agent.id = %live.agent_id, %error, "an agent's credential cannot be used yet");
                 sleep(RETRY).await;
@@ -134,12 +137,34 @@ async fn fetch(hosts: &Hosts, live: &Live) -> Box<Delivery> {
                 until_free(live, &waiter).await;
             }
             Err(error) if error.code() == Some(ErrorCode::Superseded) => until_free(live, &waiter).await,
+            // A command that is claimed again gives the agent another credential.
+            Err(error) if error.code() == Some(ErrorCode::Unauthenticated) => {
+                tracing::debug!(agent.id = %live.agent_id, %error, "an agent's credential is refused");
+                until_replaced(&live.run.credential(), &token).await;
+            }
             Err(error) => {
                 tracing::debug!(agent.id = %live.agent_id, %error, "an agent cannot wait for tasks");
                 sleep(if error.is_retryable() { RETRY } else { TAKEN_LOOK }).await;
             }
         }
     }
+}
+
+/// Waits until the file at `path` holds another credential than the one that was refused; not for ever.
+async fn until_replaced(path: &Path, refused: &Secret) {
+    let replaced = async {
+        loop {
+            let path = path.to_owned();
+            let stored = spawn_blocking(move || AgentCredential::load(&path)).await;
+            if let Ok(Ok(stored)) = stored
+                && stored.token != *refused
+            {
+                return;
+            }
+            sleep(CREDENTIAL_LOOK).await;
+        }
+    };
+    let _ = timeout(TAKEN_LOOK, replaced).await;
 }
 
 /// Waits until nobody else waits in the role.
@@ -155,18 +180,19 @@ async fn until_free(live: &Live, waiter: &Waiter) {
     }
 }
 
-async fn own_waiter(live: &Live, session: &Session) -> Result<Waiter, String> {
+/// The agent as a waiter, and the credential that it calls with.
+async fn own_waiter(live: &Live, session: &Session) -> Result<(Waiter, Secret), String> {
     let path = live.run.credential();
     let credential = spawn_blocking(move || AgentCredential::load(&path)).await.map_err(|error| error.to_string())?;
     let credential = credential.map_err(|error| error.to_string())?;
-    let client = session.client.with_token(credential.token).map_err(|error| error.to_string())?;
+    let client = session.client.with_token(credential.token.clone()).map_err(|error| error.to_string())?;
     let args = WaiterArgs {
         chatroom_id: live.chatroom_id.clone(),
         role: live.role.clone(),
         // A new one each time: one that somebody took over from stays out.
         waiter_id: WaiterId::from(uuid::Uuid::new_v4()),
     };
-    Ok(Waiter::new(client, args, None).live())
+    Ok((Waiter::new(client, args, None).live(), credential.token))
 }
 
 /// Whether the task of a turn that ended is over. Asked by a call of its own: what the agent did in its turn is seen.
@@ -250,6 +276,24 @@ mod tests {
 
     fn work(turn_ended: bool) -> Work {
         Work { task_id: "t".into(), delivery: 1, turn_ended, reminded: false }
+    }
+
+    #[tokio::test]
+    async fn a_credential_that_was_refused_is_used_again_only_when_it_is_another_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("credential.json");
+        let server = crate::ServerUrl::parse("http://127.0.0.1:1", false).unwrap();
+        let save = |token: &str| {
+            AgentCredential::new(&server, token.into(), "a".into(), "r".into(), "builder".to_owned())
+                .save(&path)
+                .unwrap();
+        };
+        save("first");
+        let refused = Secret::new("first");
+        let soon = Duration::from_millis(300);
+        assert!(timeout(soon, until_replaced(&path, &refused)).await.is_err());
+        save("second");
+        timeout(Duration::from_secs(5), until_replaced(&path, &refused)).await.unwrap();
     }
 
     #[test]
