@@ -25,6 +25,8 @@ await withBrowser({}, async (page) => {
   await page.getByLabel("Set up builder the same way").check();
   await picture(page, "set-up-the-same");
   await page.getByRole("button", { name: "Save and start" }).click();
+  await page.getByText("press again to go on with this directory").waitFor();
+  await page.getByRole("button", { name: "Save and start" }).click();
   const planner = page.getByRole("article", { name: "Role planner" });
   await page.getByRole("article", { name: "Role builder" }).getByRole("button", { name: "Change the directory" }).waitFor();
   await planner.getByRole("button", { name: "Change the directory" }).waitFor();
