@@ -118,7 +118,7 @@ fn background(context: &Context, kept: Option<String>) -> Result<BackgroundStart
     if insecure {
         args.push("--insecure-http".to_owned());
     }
-    Ok(daemon::start_background(&context.home, &args).map_err(control)?)
+    daemon::start_background(&context.home, &args).map_err(control)
 }
 
 fn stop(context: &Context, keep_agents: bool) -> Result<()> {
