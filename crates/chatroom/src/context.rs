@@ -47,6 +47,11 @@ pub(crate) fn signed_in(resolved: &Resolved) -> Result<Client> {
     Ok(Client::new(&resolved.server, resolved.token.clone())?)
 }
 
+/// Whether this is an agent that the daemon started: its tasks are said into its session, and it waits for none.
+pub(crate) const fn is_live(resolved: &Resolved) -> bool {
+    matches!(resolved.source, Source::Agent(_))
+}
+
 /// A live link with the credential of a client. Ends with the token that is given.
 pub(crate) fn link(client: &Client, shutdown: &CancellationToken) -> Result<Link> {
     let token = client.token().ok_or_else(|| refused("a live link needs a login"))?.clone();

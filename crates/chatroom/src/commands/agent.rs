@@ -9,7 +9,7 @@ mod talk;
 mod why;
 
 pub(crate) use command::{outcome, send, wait_for_end, wait_over};
-pub(crate) use start::{begun, configure, settled, until_settled};
+pub(crate) use start::{begun, configure, differing, runs_otherwise, settled, until_settled, warning};
 
 use crate::cli::{Agent as AgentCommand, AgentList, AgentTarget};
 use crate::context::Context;
@@ -25,7 +25,7 @@ use chatroom_protocol::UnixMs;
 use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState, TurnState};
 use chatroom_protocol::api::{Empty, agents, machines};
 use chatroom_protocol::command::CommandRequest;
-use chatroom_protocol::machine::Machine;
+use chatroom_protocol::machine::{ConnectionState, Machine};
 use std::fmt::Write as _;
 
 /// Runs an `agent` command.
@@ -103,7 +103,13 @@ async fn list(context: &Context, list: AgentList) -> Result<()> {
 /// A table of agents; `machines` gives the names.
 pub(crate) fn describe(agents: &[Agent], machines: &[Machine], now: UnixMs) -> String {
     let row = |agent: &Agent| {
+        let machine = machines.iter().find(|machine| machine.machine_id == agent.machine_id);
+        let is_known = machine.is_none_or(is_heard);
         let state = match &agent.state {
+            AgentState::Running { .. } | AgentState::Stopping { .. } if !is_known => {
+                let heard = agent.heard_at.map_or_else(String::new, |at| format!(", {} ago", show(now.since(at))));
+                format!("unknown (was {} when last heard of{heard})", agent.state.name())
+            }
             AgentState::Starting { since } | AgentState::Stopping { since, .. } => {
                 format!("{} for {}", agent.state.name(), show(now.since(*since)))
             }
@@ -111,12 +117,17 @@ pub(crate) fn describe(agents: &[Agent], machines: &[Machine], now: UnixMs) -> S
             AgentState::Exited { at, exit } => format!("exited {} ago: {}", show(now.since(*at)), ended(exit)),
             AgentState::Failed { at, reason } => format!("failed {} ago: {reason}", show(now.since(*at))),
         };
-        let machine = machines.iter().find(|machine| machine.machine_id == agent.machine_id);
+        let turn = match (&agent.session.turn, agent.state.is_active()) {
+            (Some(turn), true) if !is_known => format!("unknown (was {})", state_in_words(turn.state)),
+            (_, true) => turn_in_words(&agent.session, now),
+            (_, false) => String::new(),
+        };
         [
             agent.role.clone(),
             agent.tool.to_string(),
+            agent.permission_mode.as_str().to_owned(),
             state,
-            turn_in_words(&agent.session, now),
+            turn,
             agent.heard_at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", show(now.since(at)))),
             machine.map_or_else(|| agent.machine_id.to_string(), |machine| machine.name.clone()),
             agent.working_dir.clone(),
@@ -124,7 +135,7 @@ pub(crate) fn describe(agents: &[Agent], machines: &[Machine], now: UnixMs) -> S
         ]
     };
     let mut text = table(
-        ["ROLE", "TOOL", "STATE", "TURN", "HEARD", "MACHINE", "DIRECTORY", "AGENT"],
+        ["ROLE", "TOOL", "MODE", "STATE", "TURN", "HEARD", "MACHINE", "DIRECTORY", "AGENT"],
         &agents.iter().map(row).collect::<Vec<_>>(),
     );
     for agent in agents.iter().filter(|agent| agent.state.is_active()) {
@@ -140,6 +151,11 @@ pub(crate) fn describe(agents: &[Agent], machines: &[Machine], now: UnixMs) -> S
         }
     }
     text
+}
+
+/// Whether its machine tells of its agents as it should: what is said of them is not older than a connection is silent.
+pub(crate) fn is_heard(machine: &Machine) -> bool {
+    !matches!(machine.connection, ConnectionState::Disconnected | ConnectionState::Unknown)
 }
 
 /// What a session does and for how long, with the requests that wait; nothing where nothing was heard of it.
@@ -170,7 +186,34 @@ pub(crate) mod tests {
     use super::{describe, pick, turn_in_words};
     use chatroom_protocol::UnixMs;
     use chatroom_protocol::agent::{Agent, AgentExit, AgentSession, AgentState, Trouble, TroubleKind, Turn, TurnState};
-    use chatroom_protocol::tool::PermissionMode;
+    use chatroom_protocol::machine::{ConnectionState, Machine};
+    use chatroom_protocol::tool::{PermissionMode, ToolReport, ToolStatus};
+
+    /// The machine of that agent, connected, where its tool runs.
+    pub(crate) fn machine() -> Machine {
+        Machine {
+            machine_id: "m1".into(),
+            name: "laptop".to_owned(),
+            hostname: "laptop".to_owned(),
+            os: "linux".to_owned(),
+            arch: "x86_64".to_owned(),
+            cli_version: "1".to_owned(),
+            cli_path: "/chatroom".to_owned(),
+            available_tools: vec![ToolReport {
+                name: "echo".into(),
+                path: None,
+                driver: None,
+                asks: true,
+                status: ToolStatus::Ok { version: "1.2".to_owned() },
+            }],
+            connection: ConnectionState::Connected,
+            connection_since: UnixMs(1_000),
+            signed_in: true,
+            registered_at: UnixMs(0),
+            last_seen_at: UnixMs(8_000),
+            agents: Vec::new(),
+        }
+    }
 
     /// An agent of which only its process is known.
     pub(crate) fn agent() -> Agent {
@@ -224,5 +267,25 @@ pub(crate) mod tests {
         let text = describe(&[agent], &[], UnixMs(4_000));
         assert!(text.contains("asks for a permission for 3 s, 2 requests"), "{text}");
         assert!(text.ends_with("builder cannot work for 2 s: no more\\ntoday; wait\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_heard_of_is_unknown_and_an_ended_agent_has_no_turn() {
+        let mut agent = agent();
+        agent.session.turn = Some(Turn { state: TurnState::Idle, since: UnixMs(0), task_id: None });
+        agent.heard_at = Some(UnixMs(5_000));
+        let mut machine = machine();
+        let told = |agent: &Agent, machine: &Machine| {
+            describe(std::slice::from_ref(agent), std::slice::from_ref(machine), UnixMs(50_000))
+        };
+        let text = told(&agent, &machine);
+        assert!(text.contains(" ask ") && text.contains("running for") && text.contains("idle for"), "{text}");
+        machine.connection = ConnectionState::Disconnected;
+        let text = told(&agent, &machine);
+        assert!(text.contains("unknown (was running when last heard of, 45 s ago)"), "{text}");
+        assert!(text.contains("unknown (was idle)") && !text.contains("idle for"), "{text}");
+        agent.state = AgentState::Exited { at: UnixMs(6_000), exit: AgentExit::Stopped };
+        let text = told(&agent, &machine);
+        assert!(!text.contains("idle") && !text.contains("unknown"), "{text}");
     }
 }

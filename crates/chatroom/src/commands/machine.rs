@@ -110,7 +110,7 @@ fn describe(overview: &Overview, now: UnixMs) -> String {
     );
     text.push_str(&tools(&machine.available_tools));
     if !machine.agents.is_empty() {
-        let _ = write!(text, "\n{}", super::agent::describe(&machine.agents, &[], now));
+        let _ = write!(text, "\n{}", super::agent::describe(&machine.agents, std::slice::from_ref(machine), now));
     }
     if !overview.commands.is_empty() {
         let row = |command: &Command| {

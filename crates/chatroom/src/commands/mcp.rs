@@ -8,7 +8,7 @@ mod tools;
 
 use crate::cli::Mcp;
 use crate::commands::wait::State;
-use crate::context::{Context, link, signed_in};
+use crate::context::{Context, is_live, link, signed_in};
 use crate::error::{refused, report};
 use crate::local_wait::{Heard, Talk};
 use anyhow::Result;
@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &Context, args: Mcp) -> Result<()> {
         home: context.home.clone(),
         link: OnceLock::new(),
         end,
-        is_of_person: !matches!(resolved.source, Source::Agent(_)),
+        is_of_person: !is_live(&resolved),
         client,
         room,
         role,

@@ -1,16 +1,18 @@
 //! `chatroom room`: rooms.
 
 use crate::cli::{Room, RoomRef, SetTeam};
+use crate::commands::agent::is_heard;
 use crate::commands::{room_agents, task, team, watch};
 use crate::context::Context;
 use crate::duration::show;
 use crate::ui::{one_line, table};
 use anyhow::Result;
 use chatroom_machine::clock;
-use chatroom_protocol::agent::Agent;
+use chatroom_protocol::agent::{Agent, AgentState};
 use chatroom_protocol::api::machines::ChatroomArgs;
 use chatroom_protocol::api::participants::Participant;
-use chatroom_protocol::api::{Empty, agents, chatrooms, participants, tasks};
+use chatroom_protocol::api::{Empty, agents, chatrooms, machines, participants, tasks};
+use chatroom_protocol::machine::Machine;
 use chatroom_protocol::room::Chatroom;
 use chatroom_protocol::task::Task;
 use serde::Serialize;
@@ -102,6 +104,9 @@ struct Overview {
     agents: Vec<Agent>,
     participants: Vec<Participant>,
     tasks: Vec<Task>,
+    /// Where the agents are; not told again.
+    #[serde(skip)]
+    machines: Vec<Machine>,
 }
 
 async fn show_room(context: &Context, room: RoomRef) -> Result<()> {
@@ -118,6 +123,7 @@ async fn show_room(context: &Context, room: RoomRef) -> Result<()> {
         tasks: client
             .call::<tasks::List>(&tasks::ListArgs { chatroom_id: room.chatroom_id.clone(), state: None, role: None })
             .await?,
+        machines: client.call::<machines::ListMachines>(&Empty {}).await?,
         room: client.call::<chatrooms::Get>(&room).await?,
     };
     let now = clock::now();
@@ -138,7 +144,7 @@ async fn show_room(context: &Context, room: RoomRef) -> Result<()> {
                 let waiter = overview.participants.iter().find(|waiter| waiter.role == role.name);
                 [
                     role.name.clone(),
-                    agent.map_or_else(|| "-".to_owned(), |agent| format!("{} ({})", agent.state.name(), agent.tool)),
+                    agent.map_or_else(|| "-".to_owned(), |agent| in_short(agent, &overview.machines)),
                     match waiter {
                         Some(waiter) if waiter.waiting => format!("for {}", show(now.since(waiter.since))),
                         _ => "no".to_owned(),
@@ -152,6 +158,15 @@ async fn show_room(context: &Context, room: RoomRef) -> Result<()> {
         }
         text
     })?)
+}
+
+fn in_short(agent: &Agent, machines: &[Machine]) -> String {
+    let machine = machines.iter().find(|machine| machine.machine_id == agent.machine_id);
+    let is_out = matches!(agent.state, AgentState::Running { .. } | AgentState::Stopping { .. });
+    if is_out && !machine.is_none_or(is_heard) {
+        return format!("unknown, was {} when last heard of ({})", agent.state.name(), agent.tool);
+    }
+    format!("{} ({})", agent.state.name(), agent.tool)
 }
 
 fn named(room: RoomRef) -> ChatroomArgs {

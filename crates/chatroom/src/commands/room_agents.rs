@@ -33,6 +33,8 @@ struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<Agent>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
@@ -62,7 +64,7 @@ pub(crate) async fn start(context: &Context, args: RoomStart) -> Result<()> {
         let begun = start_role(context, &client, &args, &known, &room.team, &role.name).await;
         sent.push((role.name.clone(), begun));
     }
-    finish(context, &client, sent, args.timeout).await
+    finish(context, &client, &known.machines, sent, args.timeout).await
 }
 
 /// Stops every agent of a room.
@@ -85,7 +87,7 @@ pub(crate) async fn stop(context: &Context, args: RoomStop) -> Result<()> {
         };
         sent.push((agent.role.clone(), begun));
     }
-    finish(context, &client, sent, args.timeout).await
+    finish(context, &client, &known.machines, sent, args.timeout).await
 }
 
 async fn start_role(
@@ -134,6 +136,7 @@ async fn start_role(
 async fn finish(
     context: &Context,
     client: &Client,
+    machines: &[Machine],
     sent: Vec<(String, Result<(String, Command)>)>,
     limit: Duration,
 ) -> Result<()> {
@@ -143,18 +146,28 @@ async fn finish(
     let until = Instant::now() + limit;
     let mut outcomes = Vec::new();
     for (role, begun) in sent {
-        let mut outcome = Outcome { role, machine: None, command: None, agent: None, error: None };
+        let mut outcome = Outcome { role, machine: None, command: None, agent: None, warning: None, error: None };
         let said = match begun {
             Ok((machine, command)) => {
                 outcome.machine = Some(machine);
-                follow(&link, command, until, limit, &mut outcome).await
+                follow(client, &link, command, until, limit, &mut outcome).await
             }
             Err(error) => Err(error),
         };
+        let warning = outcome.agent.as_ref().and_then(|agent| {
+            let machine = machines.iter().find(|machine| machine.machine_id == agent.machine_id)?;
+            agent::warning(agent, machine)
+        });
+        outcome.warning = warning.filter(|_| said.is_ok());
         outcome.error = said.as_ref().err().map(|error| format!("{error:#}"));
         if !context.ui.is_json() {
             match said {
-                Ok(text) => context.ui.say(&text)?,
+                Ok(text) => {
+                    context.ui.say(&text)?;
+                    if let Some(warning) = &outcome.warning {
+                        context.ui.note(&format!("Warning: {}: {warning}", one_line(&outcome.role)))?;
+                    }
+                }
                 Err(error) => {
                     let (text, _) = crate::error::report(&error);
                     let text = text.strip_prefix("Error: ").unwrap_or(&text).trim_end().to_owned();
@@ -172,6 +185,7 @@ async fn finish(
 
 /// Follows one command to its end, and the agent that it started until that can be spoken to.
 async fn follow(
+    client: &Client,
     link: &Link,
     command: Command,
     until: Instant,
@@ -181,6 +195,11 @@ async fn follow(
     let command = if command.status.is_terminal() { command } else { agent::wait_over(link, command, until).await? };
     let command = outcome.command.insert(command);
     let said = agent::outcome(command, outcome.machine.as_deref().unwrap_or_default(), limit)?;
+    if let Some((running, differences)) = agent::differing(client, command).await? {
+        let refusal = agent::runs_otherwise(&running, &differences);
+        outcome.agent = Some(running);
+        return Err(refusal.into());
+    }
     let Some(agent_id) = agent::begun(command) else { return Ok(said) };
     outcome.agent = agent::until_settled(link, agent_id, until).await?;
     let more = agent::settled(outcome.agent.as_ref(), limit)?;

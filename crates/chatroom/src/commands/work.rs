@@ -3,7 +3,7 @@
 
 use crate::cli::{Handoff, TaskRef};
 use crate::commands::messages::attached;
-use crate::context::Context;
+use crate::context::{Context, is_live, signed_in};
 use crate::error::refused;
 use crate::input;
 use crate::ui::one_line;
@@ -20,17 +20,20 @@ pub(crate) async fn started(context: &Context, args: TaskRef) -> Result<()> {
 
 /// `task-complete`.
 pub(crate) async fn complete(context: &Context, args: TaskRef) -> Result<()> {
-    let wait = wait_command(&args);
-    let written = crate::retry::idempotent::<tasks::Complete>(&context.client()?, &fenced(args)).await?;
-    Ok(context.ui.answer(&written, |written| format!("{}\n\n{wait}", standing(&written.task)))?)
+    let resolved = context.resolve()?;
+    let client = signed_in(&resolved)?;
+    let then = then(is_live(&resolved), &args);
+    let written = crate::retry::idempotent::<tasks::Complete>(&client, &fenced(args)).await?;
+    Ok(context.ui.answer(&written, |written| format!("{}\n\n{then}", standing(&written.task)))?)
 }
 
 /// `handoff`.
 pub(crate) async fn handoff(context: &Context, args: Handoff) -> Result<()> {
-    let client = context.client()?;
+    let resolved = context.resolve()?;
+    let client = signed_in(&resolved)?;
     let artifacts = attached(&args.attach_artifact)?;
     let content = own(input::read_message("the handoff message")?)?;
-    let wait = wait_command(&args.task);
+    let then = then(is_live(&resolved), &args.task);
     let task = fenced(args.task);
     let args = tasks::HandoffArgs {
         chatroom_id: task.chatroom_id,
@@ -42,7 +45,7 @@ pub(crate) async fn handoff(context: &Context, args: Handoff) -> Result<()> {
         artifacts,
     };
     let handed = crate::retry::idempotent::<tasks::Handoff>(&client, &args).await?;
-    Ok(context.ui.answer(&handed, |handed| format!("{}\n\n{wait}", sent(handed)))?)
+    Ok(context.ui.answer(&handed, |handed| format!("{}\n\n{then}", sent(handed)))?)
 }
 
 /// `report-progress`.
@@ -107,13 +110,17 @@ fn fenced(args: TaskRef) -> tasks::TaskArgs {
 }
 
 /// What to do next, for the agent that reads the output.
-fn wait_command(args: &TaskRef) -> String {
+fn then(is_live: bool, args: &TaskRef) -> String {
+    if is_live {
+        return "Now end your turn: the next task comes to you by itself.".to_owned();
+    }
     crate::program::wait_step(&crate::program::wait_command(&args.chatroom_id, &args.role))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{own, sent};
+    use super::{own, sent, then};
+    use crate::cli::TaskRef;
     use chatroom_protocol::api::tasks::HandedOff;
     use chatroom_protocol::task::TaskWrite;
 
@@ -121,6 +128,14 @@ mod tests {
     fn a_message_that_nobody_wrote_is_not_sent() {
         assert_eq!(own("done, see REPLACE THIS LINE WITH".to_owned()).unwrap(), "done, see REPLACE THIS LINE WITH");
         own("first\n REPLACE THIS LINE WITH YOUR MESSAGE \nmore".to_owned()).unwrap_err();
+    }
+
+    #[test]
+    fn an_agent_whose_tasks_are_said_to_it_is_not_told_to_wait_for_one() {
+        let task =
+            TaskRef { chatroom_id: "r1".to_owned(), role: "builder".to_owned(), task_id: "t1".to_owned(), delivery: 1 };
+        assert!(then(false, &task).contains("wait-for-task --chatroom-id=r1 --role=builder"));
+        assert_eq!(then(true, &task), "Now end your turn: the next task comes to you by itself.");
     }
 
     #[test]

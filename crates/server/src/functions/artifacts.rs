@@ -70,7 +70,7 @@ async fn find(tx: &mut Tx, chatroom_id: &ChatroomId, name: &str, version: Option
                 ErrorCode::NotFound,
                 format!("there is no artifact {:?}{which} in this room", name.trim()),
             )
-            .hint("`artifacts.list` tells which there are")
+            .hint("`chatroom artifact list` (`artifacts.list`) tells which there are")
             .into())
         }
     }
@@ -166,7 +166,7 @@ fn check_text(content: &str) -> Result<()> {
 
 fn full(message: String) -> crate::fail::Fail {
     Refusal::new(ErrorCode::LimitReached, message)
-        .hint("remove one that is not needed any more: `artifacts.remove`")
+        .hint("remove one that is not needed any more: `chatroom artifact remove` (`artifacts.remove`)")
         .into()
 }
 

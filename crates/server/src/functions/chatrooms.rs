@@ -201,6 +201,6 @@ async fn decide_tasks(
         ErrorCode::Conflict,
         format!("the new team has no such role, and there are open tasks of: {}", open.join(", ")),
     )
-    .hint("say what becomes of them: `removedRoleTasks` is `move` (to the entry role of the new team) or `cancel`")
+    .hint("say what becomes of them: `--removed-role-tasks=move` (to the entry role of the new team) or `=cancel`; over the API, `removedRoleTasks`")
     .into())
 }

@@ -8,11 +8,11 @@ use crate::live::Topic;
 use crate::registry::{MutationCx, QueryCx, Registry};
 use crate::secret;
 use crate::store::inputs::{self, Bound};
-use crate::store::{Tx, agents};
-use chatroom_protocol::agent::{Agent, AgentInput, Input, InputState};
+use crate::store::{self, Tx, agents};
+use chatroom_protocol::agent::{Agent, AgentInput, Input, InputState, TurnState};
 use chatroom_protocol::api::agents::{AgentArgs, CancelTurn, GetInbox, Inbox, InboxArgs, ListInputs, Send, SendArgs};
-use chatroom_protocol::id::{AgentId, UserId};
-use chatroom_protocol::{ErrorCode, Refusal};
+use chatroom_protocol::id::{AgentId, TaskId, UserId};
+use chatroom_protocol::{ErrorCode, Refusal, UnixMs};
 
 /// Inputs that may wait for one agent.
 const QUEUED: i64 = 100;
@@ -68,15 +68,38 @@ async fn enqueue(cx: &mut MutationCx, agent_id: &AgentId, input: Input) -> Resul
             .hint("wait until its machine has taken some; see whether that is connected")
             .into());
     }
+    Ok(queue(&mut cx.tx, &agent, input, cx.now).await?)
+}
+
+async fn queue(tx: &mut Tx, agent: &Agent, input: Input, now: UnixMs) -> store::Result<AgentInput> {
     let input = AgentInput {
         input_id: secret::new_id(),
-        agent_id: agent_id.clone(),
+        agent_id: agent.agent_id.clone(),
         input,
         state: InputState::Queued,
-        created_at: cx.now,
+        created_at: now,
     };
-    inputs::insert(&mut cx.tx, &agent.machine_id, &input).await?;
+    inputs::insert(tx, &agent.machine_id, &input).await?;
     Ok(input)
+}
+
+/// A task has its end by its owner's word: the turn of an agent that works on it is cancelled. Any other turn goes on.
+pub(super) async fn cancel_turn_of_task(
+    tx: &mut Tx,
+    user_id: &UserId,
+    agent_id: &AgentId,
+    task_id: &TaskId,
+    now: UnixMs,
+) -> Result<()> {
+    let Some(agent) = agents::find(tx, user_id, agent_id).await?.map(|row| row.agent) else { return Ok(()) };
+    let works_on_it = agent.session.turn.as_ref().is_some_and(|turn| {
+        matches!(turn.state, TurnState::Working | TurnState::WaitingForPermission)
+            && turn.task_id.as_ref() == Some(task_id)
+    });
+    if agent.state.is_active() && works_on_it && inputs::count_queued(tx, agent_id).await? < QUEUED {
+        queue(tx, &agent, Input::Cancel, now).await?;
+    }
+    Ok(())
 }
 
 async fn list_inputs(cx: &mut QueryCx, args: AgentArgs) -> Result<Vec<AgentInput>> {

@@ -90,11 +90,15 @@ pub(crate) fn after_end(row: &Row, end: End<'_>, now: UnixMs) -> Next {
             | FailureCode::StorageFailed
             | FailureCode::StopFailed
             | FailureCode::Internal => count(row, false, &failure.message, now),
-            FailureCode::ToolMissing
-            | FailureCode::WorkingDirMissing
-            | FailureCode::WorkingDirDenied
-            | FailureCode::NotSignedIn
-            | FailureCode::Unsupported => give_up(in_full(&failure.message, failure.hint.as_deref()), None, true),
+            FailureCode::WorkingDirMissing | FailureCode::WorkingDirDenied => {
+                // The same start again would find the same directory.
+                let start =
+                    format!("chatroom agent start --chatroom-id={} --role={} --dir=PATH", row.chatroom_id, row.role);
+                give_up(in_full(&failure.message, failure.hint.as_deref()), Some(start), true)
+            }
+            FailureCode::ToolMissing | FailureCode::NotSignedIn | FailureCode::Unsupported => {
+                give_up(in_full(&failure.message, failure.hint.as_deref()), None, true)
+            }
         },
     }
 }

@@ -183,7 +183,11 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
             ErrorCode::ToolNotAvailable,
             format!("{tool} is no tool that {} knows", machine.name),
         )
-        .hint(format!("it knows: {}", known.join(", ")))
+        .hint(format!(
+            "it knows: {}; if the tool was just added there (its program, or its entry in tools.toml), run `chatroom machine detect` on \
+             that machine",
+            known.join(", ")
+        ))
         .into());
     }
     let before = agent_configs::find(&mut cx.tx, &machine.id, &room.chatroom_id, &role).await?;
@@ -195,11 +199,14 @@ async fn update_agent_config(cx: &mut MutationCx, args: UpdateAgentConfigArgs) -
         }
         None => {
             let (Some(tool), Some(working_dir)) = (args.tool.clone(), args.working_dir.clone()) else {
-                let missing = if args.tool.is_none() { "tool" } else { "workingDir" };
-                return Err(Refusal::bad_request(format!(
-                    "the role {role} has no agent config on this machine yet: the first one needs {missing}"
-                ))
-                .into());
+                let missing = if args.tool.is_none() { "a tool" } else { "a directory" };
+                let message = format!(
+                    "the role {role} has no agent config on {} yet: the first one needs {missing}",
+                    machine.name
+                );
+                return Err(Refusal::bad_request(message)
+                    .hint("give both: `chatroom agent start --tool=NAME --dir=PATH`, or the fields `tool` and `workingDir`")
+                    .into());
             };
             let mut config = AgentConfig {
                 machine_id: machine.id.clone(),

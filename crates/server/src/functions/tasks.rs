@@ -6,6 +6,7 @@
 
 use super::chatrooms::{find_own, find_role};
 use super::daemon::own_machine;
+use super::inputs::cancel_turn_of_task;
 use super::messages::{Post, cli_path, post};
 use super::participants::{agent_of, superseded};
 use super::starts::start_for_task;
@@ -251,6 +252,9 @@ async fn requeue(cx: &mut MutationCx, args: TaskIdArgs) -> Result<TaskWritten> {
 async fn cancel(cx: &mut MutationCx, args: TaskIdArgs) -> Result<TaskWritten> {
     let user_id = cx.caller.user_id()?.clone();
     if let Some(row) = tasks::cancel(&mut cx.tx, &user_id, &args.task_id, cx.now).await? {
+        if let Some(agent_id) = &row.holder_agent {
+            cancel_turn_of_task(&mut cx.tx, &user_id, agent_id, &row.task.task_id, cx.now).await?;
+        }
         return Ok(applied(row));
     }
     owner_write_missed(cx, &args.task_id, TaskState::Cancelled).await
@@ -342,7 +346,7 @@ async fn find_of_role(tx: &mut Tx, fence: &Fence<'_>) -> Result<Row> {
     match tasks::find(tx, fence.chatroom_id, fence.task_id).await? {
         Some(row) if row.task.role == fence.role => Ok(row),
         _ => Err(Refusal::not_found("task")
-            .hint("use the task id that was printed with your task; `contexts.read` tells which task your role holds")
+            .hint("use the task id that was printed with your task; `chatroom context read` (`contexts.read`) tells which task your role holds")
             .into()),
     }
 }

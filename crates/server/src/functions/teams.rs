@@ -70,7 +70,7 @@ async fn upsert(cx: &mut MutationCx, team: Team) -> Result<TeamSaved> {
     let is_new = !teams::list(&mut cx.tx, &user_id).await?.iter().any(|own| own.name == team.name);
     if is_new && teams::count(&mut cx.tx, &user_id).await? >= MAX_TEAMS {
         return Err(Refusal::new(ErrorCode::LimitReached, format!("there are {MAX_TEAMS} teams already"))
-            .hint("remove one that is not needed any more: `teams.remove`")
+            .hint("remove one that is not needed any more: `chatroom team remove` (`teams.remove`)")
             .into());
     }
     teams::upsert(&mut cx.tx, &user_id, &team, cx.now).await?;
@@ -153,7 +153,7 @@ fn refuse_built_in(name: &str) -> Result<()> {
             ErrorCode::Conflict,
             format!("the team {name} comes with chatroom and cannot be changed"),
         )
-        .hint("choose another name; `teams.get` shows its definition to begin with")
+        .hint("choose another name; `chatroom team show` (`teams.get`) shows its definition to begin with")
         .into());
     }
     Ok(())

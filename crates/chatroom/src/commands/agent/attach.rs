@@ -16,7 +16,7 @@ use crate::ui::{Style, one_line};
 use anyhow::Result;
 use chatroom_machine::{Client, clock};
 use chatroom_protocol::agent::{Agent, InputState};
-use chatroom_protocol::api::permissions;
+use chatroom_protocol::api::{Empty, machines, permissions};
 use chatroom_protocol::transcript::Choice;
 use console::{HELP, Interrupted, Typed, parse};
 use std::io::{self, BufRead as _, IsTerminal as _};
@@ -66,11 +66,16 @@ async fn talk(context: &Context, client: Client, agent: Agent, history: i64) -> 
     let stopped = on_end()?;
     let mut interrupts = Interrupts::listen()?;
     let link = link(&client, &stopped)?;
+    let machines = client.call::<machines::ListMachines>(&Empty {}).await?;
+    let machine = machines
+        .into_iter()
+        .find(|machine| machine.machine_id == agent.machine_id)
+        .map_or_else(|| agent.machine_id.to_string(), |machine| machine.name);
     let about = format!(
-        "- {} ({} on agent {}); a line is said to it, /help tells more, Ctrl-D leaves it alone",
+        "- {} ({} on {}); a line is said to it, /help tells more, Ctrl-D leaves it alone",
         one_line(&agent.role),
         agent.tool,
-        agent.agent_id
+        one_line(&machine)
     );
     context.ui.say(&about)?;
     let mut stream = Stream::open(context.ui, &client, link, agent.clone(), history, Answering::Here).await?;

@@ -14,8 +14,8 @@ use chatroom_protocol::agent::{Agent, AgentExit, AgentState, Trouble, TurnState}
 use chatroom_protocol::api::{Empty, agents, machines};
 use chatroom_protocol::command::{Command, CommandRequest, CommandResult, CommandStatus, RoleSlot, StartAgent};
 use chatroom_protocol::id::{AgentId, ChatroomId};
-use chatroom_protocol::machine::Machine;
-use chatroom_protocol::tool::PermissionMode;
+use chatroom_protocol::machine::{AgentConfig, Machine};
+use chatroom_protocol::tool::{PermissionMode, ToolStatus};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -30,6 +30,20 @@ struct Came<'a> {
     /// The agent that it started, as far as it has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent: Option<&'a Agent>,
+    /// What a running agent has otherwise than a start would use now.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    differences: &'a [Difference],
+    /// What may keep its tool from working.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'a str>,
+}
+
+/// A setting that an agent was started with, and what stands for its role now.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Difference {
+    setting: &'static str,
+    running: String,
+    set: String,
 }
 
 /// Starts the agent of a role.
@@ -74,6 +88,12 @@ pub(crate) async fn configure(
         return Ok(());
     }
     let working_dir = match &start.dir {
+        Some(dir) if dir == "~" || dir.starts_with("~/") => {
+            let message =
+                format!("`{}` was not expanded by your shell: `~` means nothing within a word", one_line(dir));
+            let whole = dir.replacen('~', "$HOME", 1);
+            return Err(refused(message).hint(format!("write $HOME: --dir=\"{}\"", one_line(&whole))).into());
+        }
         Some(dir) if Path::new(dir).is_absolute() => Some(dir.clone()),
         Some(dir) if is_here => Some(text_of(&std::path::absolute(dir)?)?),
         Some(dir) => {
@@ -108,7 +128,7 @@ pub(crate) async fn configure(
     let config = client.call::<machines::UpdateAgentConfig>(&args).await?;
     if !context.ui.is_json() {
         context.ui.note(&format!(
-            "{} on {}: {} in {}, permission mode {}{}",
+            "set for {} on {}: {} in {}, permission mode {}{}",
             config.role,
             one_line(&machine.name),
             config.tool,
@@ -160,22 +180,96 @@ async fn command_and_ready(
     if !command.status.is_terminal() {
         command = wait_over(&link, command, until).await?;
     }
-    let mut agent = None;
+    let (mut agent, mut differences) = (None, Vec::new());
     let outcome = match outcome(&command, &machine.name, limit) {
-        Ok(said) => match begun(&command) {
-            Some(agent_id) => {
+        Ok(said) => {
+            if let Some((running, found)) = differing(client, &command).await? {
+                let refusal = runs_otherwise(&running, &found);
+                (agent, differences) = (Some(running), found);
+                Err(refusal)
+            } else if let Some(agent_id) = begun(&command) {
                 agent = until_settled(&link, agent_id, until).await?;
                 settled(agent.as_ref(), limit).map(|more| format!("{said}\n{more}"))
+            } else {
+                Ok(said)
             }
-            None => Ok(said),
-        },
+        }
         Err(refused) => Err(refused),
     };
+    let warning = agent.as_ref().filter(|_| outcome.is_ok()).and_then(|agent| warning(agent, machine));
+    let came =
+        Came { command: &command, agent: agent.as_ref(), differences: &differences, warning: warning.as_deref() };
     if outcome.is_err() && context.ui.is_json() {
-        context.ui.document(&Came { command: &command, agent: agent.as_ref() })?;
+        context.ui.document(&came)?;
     }
     let said = outcome?;
-    Ok(context.ui.answer(&Came { command: &command, agent: agent.as_ref() }, |_| said)?)
+    context.ui.answer(&came, |_| said)?;
+    if let Some(warning) = &warning {
+        context.ui.note(&format!("Warning: {warning}"))?;
+    }
+    Ok(())
+}
+
+/// The agent that a start found running, when it was started with other settings than those that stand for its role now, and which
+/// those are.
+pub(crate) async fn differing(client: &Client, command: &Command) -> Result<Option<(Agent, Vec<Difference>)>> {
+    let CommandStatus::Completed { result: CommandResult::AlreadyRunning { agent_id }, .. } = &command.status else {
+        return Ok(None);
+    };
+    let agent = client.call::<agents::Get>(&agents::AgentArgs { agent_id: agent_id.clone() }).await?;
+    let of_room = machines::ChatroomArgs { chatroom_id: agent.chatroom_id.clone() };
+    let configs = client.call::<machines::GetAgentConfigs>(&of_room).await?;
+    let config = configs
+        .into_iter()
+        .map(|known| known.config)
+        .find(|config| config.machine_id == agent.machine_id && config.role == agent.role);
+    let found = config.map(|config| differences(&agent, &config)).unwrap_or_default();
+    Ok(if agent.state.is_active() && !found.is_empty() { Some((agent, found)) } else { None })
+}
+
+fn differences(agent: &Agent, config: &AgentConfig) -> Vec<Difference> {
+    let model = |name: &Option<String>| name.clone().unwrap_or_else(|| "the tool's own".to_owned());
+    [
+        ("tool", agent.tool.to_string(), config.tool.to_string()),
+        ("model", model(&agent.model), model(&config.model)),
+        ("directory", agent.working_dir.clone(), config.working_dir.clone()),
+        ("permission mode", agent.permission_mode.as_str().to_owned(), config.permission_mode.as_str().to_owned()),
+    ]
+    .into_iter()
+    .filter(|(_, running, set)| running != set)
+    .map(|(setting, running, set)| Difference { setting, running, set })
+    .collect()
+}
+
+/// That a running agent does not have the settings that its role has now.
+pub(crate) fn runs_otherwise(agent: &Agent, differences: &[Difference]) -> Refused {
+    let changes: Vec<String> = differences
+        .iter()
+        .map(|one| format!("{} {} -> {}", one.setting, one_line(&one.running), one_line(&one.set)))
+        .collect();
+    let restart =
+        format!("chatroom agent restart --chatroom-id={} --role={}", agent.chatroom_id, program::quote(&agent.role));
+    refused(format!(
+        "{} runs already, and goes on with the settings that it was started with; set since then: {}",
+        one_line(&agent.role),
+        changes.join("; ")
+    ))
+    .hint(format!("they count from its next start: {restart}"))
+}
+
+/// What its machine found out about the tool of an agent that runs, if that may keep it from working.
+pub(crate) fn warning(agent: &Agent, machine: &Machine) -> Option<String> {
+    let report = machine.available_tools.iter().find(|report| report.name == agent.tool)?;
+    match &report.status {
+        ToolStatus::NotSignedIn { repair, .. } => Some(format!(
+            "nobody was signed in to {} on {} when that looked for its tools last: its turns may fail; sign in there with `{}`, or \
+             look again with `chatroom machine detect`",
+            agent.tool,
+            one_line(&machine.name),
+            one_line(repair)
+        )),
+        ToolStatus::Ok { .. } | ToolStatus::Broken { .. } | ToolStatus::Missing { .. } => None,
+    }
 }
 
 /// The agent that a command has started, or found running.
@@ -285,10 +379,12 @@ fn text_of(path: &Path) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Standing, settled, standing};
-    use crate::commands::agent::tests::agent;
+    use super::{Standing, differences, runs_otherwise, settled, standing, warning};
+    use crate::commands::agent::tests::{agent, machine};
     use chatroom_protocol::UnixMs;
     use chatroom_protocol::agent::{AgentExit, AgentState, Trouble, TroubleKind, Turn, TurnState};
+    use chatroom_protocol::machine::AgentConfig;
+    use chatroom_protocol::tool::{PermissionMode, ToolStatus};
     use std::time::Duration;
 
     fn trouble() -> Trouble {
@@ -326,6 +422,41 @@ mod tests {
                 ("Error: builder cannot work: nobody is signed in\nHint: claude auth login\n".to_owned(), 1)
             );
         }
+    }
+
+    #[test]
+    fn settings_that_a_running_agent_does_not_have_are_named_with_the_restart() {
+        let agent = agent();
+        let mut config = AgentConfig {
+            machine_id: "m1".into(),
+            chatroom_id: "r1".into(),
+            role: "builder".to_owned(),
+            tool: "echo".into(),
+            model: None,
+            working_dir: "/work".to_owned(),
+            permission_mode: PermissionMode::Ask,
+            start_on_task: true,
+            updated_at: UnixMs(0),
+        };
+        assert_eq!(differences(&agent, &config), []);
+        config.tool = "claude".into();
+        config.model = Some("big".to_owned());
+        config.permission_mode = PermissionMode::Full;
+        let error = anyhow::Error::from(runs_otherwise(&agent, &differences(&agent, &config)));
+        let (text, code) = crate::error::report(&error);
+        let changes = "tool echo -> claude; model the tool's own -> big; permission mode ask -> full\n";
+        assert!(code == 1 && text.contains(changes), "{text}");
+        assert!(text.contains("chatroom agent restart --chatroom-id=r1 --role=builder"), "{text}");
+    }
+
+    #[test]
+    fn a_tool_that_nobody_is_signed_in_to_is_warned_of_with_its_repair() {
+        let mut machine = machine();
+        assert_eq!(warning(&agent(), &machine), None);
+        let (version, repair) = ("1".to_owned(), "echo login".to_owned());
+        machine.available_tools[0].status = ToolStatus::NotSignedIn { version, repair };
+        let text = warning(&agent(), &machine).unwrap();
+        assert!(text.starts_with("nobody was signed in to echo on laptop") && text.contains("`echo login`"), "{text}");
     }
 
     #[test]

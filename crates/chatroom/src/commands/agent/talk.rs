@@ -10,10 +10,14 @@ use crate::retry;
 use crate::ui::one_line;
 use anyhow::Result;
 use chatroom_machine::{Client, LinkEvent};
-use chatroom_protocol::agent::{Agent, AgentInput, InputState};
+use chatroom_protocol::agent::{Agent, AgentInput, InputState, Turn, TurnState};
 use chatroom_protocol::api::agents;
+use serde::Serialize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long to wait for the end of a turn that its tool was asked to end.
+const ENDS: Duration = Duration::from_secs(8);
 
 /// Runs `agent send`.
 pub(super) async fn send(context: &Context, args: AgentSend) -> Result<()> {
@@ -31,7 +35,76 @@ pub(super) async fn cancel(context: &Context, args: AgentCancel) -> Result<()> {
     let agent = find(&client, &args.target).await?;
     let input = cancel_turn(&client, &agent).await?;
     let input = until_taken(&client, input, args.timeout).await?;
-    finish(context, &input, &agent, Some(args.timeout), "the turn is cancelled:")
+    if !matches!(input.state, InputState::Delivered { .. }) {
+        return finish(context, &input, &agent, Some(args.timeout), "");
+    }
+    let turn_has_ended = until_ended(&client, &agent).await?;
+    if context.ui.is_json() {
+        context.ui.document(&Cancelled { input: &input, turn_has_ended })?;
+    }
+    match cancelled(&agent, turn_has_ended) {
+        Ok(said) => Ok(context.ui.say(&said)?),
+        // The document has said it.
+        Err(_) if context.ui.is_json() => Err(Said.into()),
+        Err(refused) => Err(refused.into()),
+    }
+}
+
+/// A cancel that reached the session, and whether the turn has ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cancelled<'a> {
+    #[serde(flatten)]
+    input: &'a AgentInput,
+    turn_has_ended: bool,
+}
+
+/// What became of a turn whose tool was asked to end it, in one line. Refused: it goes on.
+fn cancelled(agent: &Agent, turn_has_ended: bool) -> Result<String, Refused> {
+    let role = one_line(&agent.role);
+    if turn_has_ended {
+        return Ok(format!("the turn is cancelled: {role} ({})", agent.agent_id));
+    }
+    let waited = show(i64::try_from(ENDS.as_millis()).unwrap_or(i64::MAX));
+    let (room, name) = (&agent.chatroom_id, crate::program::quote(&agent.role));
+    Err(refused(format!("{role} was asked to end its turn, and has not ended it within {waited}")).hint(format!(
+        "a tool that goes on is ended 30 s after it was asked; at once: chatroom agent restart --chatroom-id={room} --role={name}"
+    )))
+}
+
+/// Waits a little until the turn that an agent was in has ended. False: it goes on.
+async fn until_ended(client: &Client, before: &Agent) -> Result<bool> {
+    let end = CancellationToken::new();
+    let _end = end.clone().drop_guard();
+    let link = link(client, &end)?;
+    let mut live = link.subscribe::<agents::Get>(&agents::AgentArgs { agent_id: before.agent_id.clone() });
+    let follow = async {
+        while let Some(event) = live.next().await {
+            match event {
+                LinkEvent::Value(agent) if has_ended(before, &agent) => return Ok(true),
+                LinkEvent::Refused(refusal) => return Err(refusal),
+                LinkEvent::Value(_) | LinkEvent::Down { .. } | LinkEvent::Up => {}
+            }
+        }
+        Ok(false)
+    };
+    Ok(tokio::time::timeout(ENDS, follow).await.unwrap_or(Ok(false))?)
+}
+
+/// Whether the turn of an agent as it was before runs no more. The next one may have begun.
+fn has_ended(before: &Agent, now: &Agent) -> bool {
+    let running = |agent: &Agent| {
+        let turn = agent.session.turn.clone().filter(|_| agent.state.is_active());
+        turn.filter(|turn| matches!(turn.state, TurnState::Working | TurnState::WaitingForPermission))
+    };
+    match (running(before), running(now)) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(before), Some(now)) => {
+            let is_working = |turn: &Turn| turn.state == TurnState::Working;
+            before.task_id != now.task_id || (is_working(&before) && is_working(&now) && before.since != now.since)
+        }
+    }
 }
 
 /// Says something to an agent.
@@ -114,11 +187,32 @@ fn came(input: &AgentInput, agent: &Agent, waited: Option<Duration>, taken: &str
 
 #[cfg(test)]
 mod tests {
-    use super::came;
+    use super::{came, cancelled, has_ended};
     use crate::commands::agent::tests::agent;
     use chatroom_protocol::UnixMs;
-    use chatroom_protocol::agent::{AgentInput, Input, InputState};
+    use chatroom_protocol::agent::{Agent, AgentExit, AgentInput, AgentState, Input, InputState, Turn, TurnState};
     use std::time::Duration;
+
+    #[test]
+    fn a_turn_is_cancelled_only_when_it_runs_no_more() {
+        let with = |state, since, task: &str| {
+            let mut agent = agent();
+            agent.session.turn = Some(Turn { state, since: UnixMs(since), task_id: Some(task.into()) });
+            agent
+        };
+        let before = with(TurnState::Working, 5, "t1");
+        assert!(!has_ended(&before, &before));
+        assert!(!has_ended(&before, &with(TurnState::WaitingForPermission, 6, "t1")));
+        assert!(has_ended(&before, &with(TurnState::Idle, 6, "t1")));
+        assert!(has_ended(&before, &with(TurnState::Working, 6, "t2")), "the next turn");
+        let ended = AgentState::Exited { at: UnixMs(6), exit: AgentExit::Stopped };
+        assert!(has_ended(&before, &Agent { state: ended, ..before.clone() }));
+        assert_eq!(cancelled(&before, true).unwrap(), "the turn is cancelled: builder (a1)");
+        let goes_on = anyhow::Error::from(cancelled(&before, false).unwrap_err());
+        let (text, _) = crate::error::report(&goes_on);
+        assert!(text.contains("was asked to end its turn, and has not ended it within 8 s"), "{text}");
+        assert!(text.contains("chatroom agent restart --chatroom-id=r1 --role=builder"), "{text}");
+    }
 
     #[test]
     fn what_became_of_an_input_is_said_and_what_did_not_arrive_is_no_success() {

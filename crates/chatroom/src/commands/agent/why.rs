@@ -100,10 +100,11 @@ fn machine_fact(machine: Option<&Machine>) -> Fact {
 }
 
 fn process_fact(agent: Option<&Agent>) -> Fact {
+    let mode = agent.map_or("", |agent| agent.permission_mode.as_str());
     let (found, since) = match agent.map(|agent| &agent.state) {
         None => ("never started".to_owned(), None),
         Some(AgentState::Starting { since }) => ("being started".to_owned(), Some(*since)),
-        Some(AgentState::Running { since, pid }) => (format!("runs, pid {pid}"), Some(*since)),
+        Some(AgentState::Running { since, pid }) => (format!("runs, pid {pid}, permission mode {mode}"), Some(*since)),
         Some(AgentState::Stopping { since, .. }) => ("being stopped".to_owned(), Some(*since)),
         Some(AgentState::Exited { at, exit }) => (format!("ended: {}", one_line(&ended(exit))), Some(*at)),
         Some(AgentState::Failed { at, reason }) => (format!("did not start: {}", one_line(reason)), Some(*at)),
@@ -198,7 +199,7 @@ pub(super) fn describe(looked: &Looked, width: usize, now: UnixMs) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Looked, describe, facts};
-    use crate::commands::agent::tests::agent;
+    use crate::commands::agent::tests::{agent, machine};
     use chatroom_protocol::UnixMs;
     use chatroom_protocol::agent::{
         AgentExit, AgentState, Blocked, BlockedBy, RoleStatus, Trouble, TroubleKind, Turn, TurnState,
@@ -247,7 +248,12 @@ mod tests {
         agent.session.open_permissions = 1;
         assert_eq!(
             found(&status),
-            ["laptop is connected", "runs, pid 7", "asks for a permission, 1 open request", "echo 1.2 runs"]
+            [
+                "laptop is connected",
+                "runs, pid 7, permission mode ask",
+                "asks for a permission, 1 open request",
+                "echo 1.2 runs"
+            ]
         );
         status.agent.as_mut().unwrap().state = AgentState::Exited { at: UnixMs(3), exit: AgentExit::Lost };
         assert_eq!(found(&status)[1..3], ["ended: lost", "no session"]);

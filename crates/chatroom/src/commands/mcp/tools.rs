@@ -49,6 +49,11 @@ const TOOLS_NOT_COMMANDS: &str = "\
 The tools task_started, report_progress, handoff, task_complete and wait_for_task do the same as these commands: call them \
 instead, with the task id and delivery from above.";
 
+/// The same where tasks are said into the session, and no tool waits.
+const LIVE_TOOLS_NOT_COMMANDS: &str = "\
+The tools task_started, report_progress, handoff and task_complete do the same as these commands: call them instead, with the \
+task id and delivery from above.";
+
 /// The tool that waits.
 const WAIT: &str = "wait_for_task";
 
@@ -254,7 +259,8 @@ pub(super) fn call<'a>(slot: &'a Slot, name: &str, args: Value, cancelled: &'a C
                 machine_id: None,
             };
             let context = context::read(&slot.client, args).await?;
-            Ok(format!("{}\n{TOOLS_NOT_COMMANDS}\n", context.brief))
+            let tools = if slot.is_live() { LIVE_TOOLS_NOT_COMMANDS } else { TOOLS_NOT_COMMANDS };
+            Ok(format!("{}\n{tools}\n", context.brief))
         }),
         "list_messages" => Box::pin(async move {
             let args: ListMessages = read(args)?;

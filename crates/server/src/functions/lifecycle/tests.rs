@@ -131,8 +131,11 @@ fn a_start_that_failed_counts_gives_up_or_changes_nothing() {
     }
     for code in [FailureCode::ToolMissing, FailureCode::WorkingDirMissing, FailureCode::WorkingDirDenied] {
         match failed(code, false, NOW) {
-            Next::GiveUp { reason, exits, .. } => {
+            Next::GiveUp { reason, exits, repair, .. } => {
                 assert_eq!((reason.as_str(), exits.len()), ("because (do this)", 0), "{code:?}");
+                let start = "chatroom agent start --chatroom-id=c --role=builder --dir=PATH";
+                let is_about_dir = code != FailureCode::ToolMissing;
+                assert_eq!(repair.as_deref(), is_about_dir.then_some(start), "{code:?}");
             }
             other => panic!("{code:?}: {other:?}"),
         }

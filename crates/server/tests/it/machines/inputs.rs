@@ -1,9 +1,9 @@
 //! What owners send into the sessions of their agents.
 
-use super::{asks, events, exited, on_each, says};
+use super::{asks, events, exited, on_each, says, turn_ended};
 use chatroom_protocol::ErrorCode;
 use chatroom_server::live::Topic;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn what_is_sent_waits_for_the_machine_and_ends_by_the_transcript() {
@@ -36,6 +36,38 @@ async fn what_is_sent_waits_for_the_machine_and_ends_by_the_transcript() {
             assert!(world.inbox(&world.machine).await.is_empty());
         }
         assert!(!inbox.take().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cancelled_task_cancels_the_turn_that_works_on_it_and_no_other() {
+    on_each(async |world| {
+        let (agent, _) = world.run_builder(&world.machine).await;
+        let first = super::transcripts::handed_over(&world, &agent).await;
+        let prompt = |id: &Value| {
+            json!({"kind": "prompt", "text": "do it",
+            "source": {"by": "task", "taskId": id, "delivery": 1}})
+        };
+        world.append(&world.machine, &agent, events(1, vec![prompt(&first)])).await;
+        let inbox = world.watch(&Topic::Inbox(world.machine.id.as_str().into()));
+        for _ in 0..2 {
+            world.ok(&world.ada, "tasks.cancel", json!({"taskId": first})).await;
+        }
+        assert!(!inbox.take().is_empty());
+        let inputs = world.inputs(&agent).await;
+        assert_eq!(inputs.len(), 1, "asked again, nothing more is sent: {inputs:?}");
+        assert_eq!((&inputs[0]["input"], &inputs[0]["state"]), (&json!("cancel"), &json!("queued")));
+        let taken = json!({"kind": "input_taken", "inputId": inputs[0]["inputId"]});
+        world.append(&world.machine, &agent, events(2, vec![taken, turn_ended()])).await;
+        // Its turn is over, or it is about something else: there is nothing to end.
+        let second = super::transcripts::handed_over(&world, &agent).await;
+        world.ok(&world.ada, "tasks.cancel", json!({"taskId": second})).await;
+        let third = super::transcripts::handed_over(&world, &agent).await;
+        world.append(&world.machine, &agent, events(4, vec![prompt(&first)])).await;
+        world.ok(&world.ada, "tasks.cancel", json!({"taskId": third})).await;
+        assert_eq!(world.inputs(&agent).await.len(), 1);
+        assert!(world.inbox(&world.machine).await.is_empty());
     })
     .await;
 }

@@ -186,7 +186,10 @@ async fn a_config_is_refused_for_each_reason_by_its_own_code() {
             assert_eq!(world.code(&world.ada, name, args.clone()).await, code, "{args}");
         }
         let refusal = world.refused(&world.ada, name, args(json!({"tool": "echo"}))).await;
-        assert!(refusal.message.contains("workingDir"), "{refusal:?}");
+        assert!(refusal.message.ends_with("the first one needs a directory"), "{refusal:?}");
+        assert!(refusal.hint.unwrap().contains("--dir=PATH"));
+        let refusal = world.refused(&world.ada, name, args(json!({"tool": "claud", "workingDir": "/srv"}))).await;
+        assert!(refusal.hint.unwrap().contains("`chatroom machine detect`"));
         let refusal = world.refused(&world.ada, name, args(json!({"role": "chef"}))).await;
         assert!(refusal.hint.unwrap().contains("planner, builder"));
         let full = args(json!({"tool": "echo", "workingDir": "/srv"}));

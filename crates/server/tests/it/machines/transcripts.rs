@@ -38,7 +38,7 @@ async fn task(world: &World, id: &Value) -> Value {
 }
 
 /// A task in the hands of the builder's agent.
-async fn handed_over(world: &World, agent: &str) -> Value {
+pub(super) async fn handed_over(world: &World, agent: &str) -> Value {
     let caller = world.machine.agent(world, agent);
     let sent = json!({"chatroomId": world.room, "role": "builder", "content": "work"});
     let id = world.ok(&world.ada, "messages.send", sent).await["taskId"].clone();
