@@ -204,33 +204,6 @@ mod tests {
     use chatroom_protocol::agent::{
         AgentExit, AgentState, Blocked, BlockedBy, RoleStatus, Trouble, TroubleKind, Turn, TurnState,
     };
-    use chatroom_protocol::machine::{ConnectionState, Machine};
-    use chatroom_protocol::tool::{ToolReport, ToolStatus};
-
-    fn machine() -> Machine {
-        Machine {
-            machine_id: "m1".into(),
-            name: "laptop".to_owned(),
-            hostname: "laptop".to_owned(),
-            os: "linux".to_owned(),
-            arch: "x86_64".to_owned(),
-            cli_version: "1".to_owned(),
-            cli_path: "/chatroom".to_owned(),
-            available_tools: vec![ToolReport {
-                name: "echo".into(),
-                path: None,
-                driver: None,
-                asks: true,
-                status: ToolStatus::Ok { version: "1.2".to_owned() },
-            }],
-            connection: ConnectionState::Connected,
-            connection_since: UnixMs(1_000),
-            signed_in: true,
-            registered_at: UnixMs(0),
-            last_seen_at: UnixMs(8_000),
-            agents: Vec::new(),
-        }
-    }
 
     fn status() -> RoleStatus {
         RoleStatus { role: "builder".to_owned(), desired: None, agent: Some(agent()), blocked: None }
