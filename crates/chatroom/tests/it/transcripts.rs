@@ -233,5 +233,5 @@ fn what_is_sent_to_a_machine_that_is_away_stays_queued_and_why_says_so() {
     assert!(why.stdout.contains("lab") && why.stdout.contains("\nmachine  lab is "), "{why:?}");
     assert!(why.stdout.contains("\nturn     idle "), "{why:?}");
     let list = world.line(&format!("agent list --chatroom-id={}", machine.room)).ok().stdout;
-    assert!(list.contains("  idle for "), "{list}");
+    assert!(list.contains("  unknown (was idle) "), "{list}");
 }
