@@ -18,6 +18,7 @@ super::cases! {
     a_session_token_ends_with_the_session_that_lent_it: ["credentials::insert", "credentials::revoke", "credentials::list"];
     a_browser_session_tells_how_it_was_opened: ["credentials::find_browser"];
     the_other_browsers_of_a_user_end_at_once: ["credentials::revoke_other_browsers"];
+    who_has_a_credential_is_told_by_machine_and_by_agent: ["credentials::list_machines", "credentials::has_agent"];
     a_machine_takes_its_agents_with_it_when_told: ["credentials::revoke_of_machine", "credentials::revoke_of_agent"];
     last_use_never_goes_back_and_the_dead_are_forgotten: ["credentials::set_last_used", "credentials::delete_old"];
 }
@@ -111,6 +112,22 @@ async fn a_credential_is_revoked_once(world: Arc<World>) {
     let ada = world.user("Ada").await;
     let (id, _) = mint(&world, &ada, Holder::Cli, None).await;
     world.race_is_won_once(async |tx| credentials::revoke(tx, &ada, &id, NOW).await).await;
+}
+
+async fn who_has_a_credential_is_told_by_machine_and_by_agent(world: Arc<World>) {
+    let (ada, bob) = (world.user("Ada").await, world.user("Bob").await);
+    let room = world.room(&ada).await.chatroom_id;
+    let machine = world.machine(&ada).await;
+    let agent = world.agent(&ada, &room, "builder", &machine).await;
+    let machines = async |user| world.read(async |tx| credentials::list_machines(tx, user).await).await;
+    let has_agent = async || world.read(async |tx| credentials::has_agent(tx, &agent).await).await;
+    assert!(machines(&ada).await.is_empty() && !has_agent().await);
+    mint(&world, &ada, Holder::Machine(machine.clone()), None).await;
+    mint(&world, &ada, Holder::Agent(machine.clone(), agent.clone()), None).await;
+    assert_eq!(machines(&ada).await, std::slice::from_ref(&machine));
+    assert!(machines(&bob).await.is_empty() && has_agent().await);
+    world.write(async |tx| credentials::revoke_of_machine(tx, &machine, true, NOW).await).await;
+    assert!(machines(&ada).await.is_empty() && !has_agent().await);
 }
 
 async fn a_machine_takes_its_agents_with_it_when_told(world: Arc<World>) {
