@@ -26,14 +26,16 @@ export function Why({ status }: { status: RoleStatus | undefined }) {
   const blocked = status?.blocked;
   if (status === undefined || blocked === undefined || PLAIN.has(blocked.by)) return null;
   if (blocked.by === "restarting") return <NextStart status={status} />;
-  if (blocked.by === "trouble" && troubleOf(status.agent) === undefined) return null;
-  const repair = repairOf(blocked);
   const { agent } = status;
+  const canTryAgain = troubleOf(agent) !== undefined;
+  // A newer turn works already. What is wrong with its credential stands in no session.
+  if (blocked.by === "trouble" && !canTryAgain && agent?.session.trouble !== undefined) return null;
+  const repair = repairOf(blocked);
   return (
     <div className="why">
       {exact(sentence(blocked.message))} <Age at={blocked.since} />
       {repair !== undefined && <Repair text={repair} />}
-      {blocked.by === "trouble" && agent && (
+      {blocked.by === "trouble" && canTryAgain && agent && (
         <p className="answers">
           <Button act={act} title="Says “Try again.” into its session" onClick={() => void act.run(() => tryAgain(agent))}>
             Try again

@@ -179,6 +179,7 @@ impl Supervisor {
             effects.push(Effect::ReportEnds(ended));
         }
     }
+
     /// Stops what is in the way (the named agent, and whoever else lives in the role of a start), then goes on.
     fn make_room(
         &mut self,
