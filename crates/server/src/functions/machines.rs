@@ -21,6 +21,7 @@ use chatroom_protocol::api::machines::{
     RenameArgs, UpdateAgentConfig, UpdateAgentConfigArgs,
 };
 use chatroom_protocol::command::{CommandFailure, FailureCode};
+use chatroom_protocol::id::UserId;
 use chatroom_protocol::machine::{AgentConfig, Machine, MachineAgentConfig};
 use chatroom_protocol::tool::{ToolName, ToolStatus};
 use chatroom_protocol::user::TokenScope;
@@ -35,7 +36,7 @@ const AGENTS: i64 = 2000;
 pub fn register(registry: &mut Registry) {
     registry.mutation::<Register>(|cx, args| Box::pin(register_machine(cx, args)));
     registry.mutation::<UpdateAgentConfig>(|cx, args| Box::pin(update_agent_config(cx, args)));
-    registry.query::<ListMachines>(own_machines, |cx, _| Box::pin(list_machines(cx)));
+    registry.query::<ListMachines>(machines_and_credentials, |cx, _| Box::pin(list_machines(cx)));
     registry.query::<GetAgentConfigs>(
         |caller, args| {
             let mut topics = own_machines(caller, args);
@@ -51,6 +52,12 @@ pub fn register(registry: &mut Registry) {
 /// The topic of everything that shows the caller's machines.
 pub(crate) fn own_machines<A>(caller: &Caller, _: &A) -> Vec<Topic> {
     caller.user_id().map(|id| vec![Topic::Machines(id.clone())]).unwrap_or_default()
+}
+
+/// What is told of machines, and whether they are signed in.
+pub(crate) fn machines_and_credentials<A>(caller: &Caller, _: &A) -> Vec<Topic> {
+    let topics = |id: &UserId| vec![Topic::Machines(id.clone()), Topic::Credentials(id.clone())];
+    caller.user_id().map(topics).unwrap_or_default()
 }
 
 async fn register_machine(cx: &mut MutationCx, args: RegisterArgs) -> Result<Registered> {

@@ -2,7 +2,7 @@
 //! decides and touches nothing.
 
 use super::chatrooms::{find_own, find_role};
-use super::machines::own_machines;
+use super::machines::machines_and_credentials;
 use super::starts::{tool_trouble, works_by_hand};
 use crate::caller::Caller;
 use crate::fail::Result;
@@ -32,10 +32,9 @@ pub fn register(registry: &mut Registry) {
 /// What stands there depends on machines, on the room's agents, what they ask and whether they may call, and on who works in it
 /// by hand.
 fn topics(caller: &Caller, chatroom_id: &ChatroomId) -> Vec<Topic> {
-    let mut topics = own_machines(caller, &());
+    let mut topics = machines_and_credentials(caller, &());
     topics.extend([Topic::Chatroom(chatroom_id.clone()), Topic::Tasks(chatroom_id.clone())]);
     topics.extend(caller.user_id().map(|id| Topic::Permissions(id.clone())));
-    topics.extend(caller.user_id().map(|id| Topic::Credentials(id.clone())));
     topics
 }
 
