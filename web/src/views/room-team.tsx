@@ -28,8 +28,7 @@ export function Why({ status }: { status: RoleStatus | undefined }) {
   if (blocked.by === "restarting") return <NextStart status={status} />;
   const { agent } = status;
   const canTryAgain = troubleOf(agent) !== undefined;
-  // A newer turn works already. What is wrong with its credential stands in no session.
-  if (blocked.by === "trouble" && !canTryAgain && agent?.session.trouble !== undefined) return null;
+  // What is wrong with its credential stands in no session: there is nothing to try there.
   const repair = repairOf(blocked);
   return (
     <div className="why">

@@ -12,7 +12,7 @@ use crate::store::inputs::Bound;
 use crate::store::permissions::{self, Filter};
 use crate::store::{Tx, agent_configs, agents, credentials, desired, machines};
 use chatroom_protocol::UnixMs;
-use chatroom_protocol::agent::{AgentExit, AgentState, Blocked, BlockedBy, DesiredBy, RoleStatus, TurnState};
+use chatroom_protocol::agent::{AgentExit, AgentState, Blocked, BlockedBy, DesiredBy, RoleStatus, Trouble, TurnState};
 use chatroom_protocol::api::agents::{ListRoles, RoleArgs, Why};
 use chatroom_protocol::api::machines::ChatroomArgs;
 use chatroom_protocol::id::ChatroomId;
@@ -254,7 +254,13 @@ impl Facts<'_> {
                 Some(self.agent_command("restart")),
             ));
         }
-        if let Some(trouble) = &session.trouble {
+        // A turn that has begun since then works, or finds out anew.
+        let is_over = |trouble: &&Trouble| {
+            session.turn.as_ref().is_some_and(|turn| {
+                matches!(turn.state, TurnState::Working | TurnState::WaitingForPermission) && turn.since > trouble.at
+            })
+        };
+        if let Some(trouble) = session.trouble.as_ref().filter(|trouble| !is_over(trouble)) {
             let message = format!("its tool cannot work: {}", trouble.message);
             return Some(self.blocked(BlockedBy::Trouble, &message, trouble.at, trouble.repair.clone()));
         }

@@ -217,6 +217,22 @@ fn whoever_may_not_call_any_more_is_told_with_the_repair_that_works() {
 }
 
 #[test]
+fn a_trouble_counts_until_a_newer_turn_works() {
+    let mut world = working();
+    world.session().trouble = Some(Trouble {
+        kind: TroubleKind::NotSignedIn,
+        message: "nobody is signed in".to_owned(),
+        repair: None,
+        at: UnixMs(75),
+    });
+    assert_eq!(world.why().unwrap().by, BlockedBy::Trouble);
+    world.session().turn = Some(Turn { state: TurnState::Working, since: UnixMs(76), task_id: None });
+    assert_eq!(world.why(), None);
+    world.session().turn = Some(Turn { state: TurnState::Idle, since: UnixMs(77), task_id: None });
+    assert_eq!(world.why().unwrap().by, BlockedBy::Trouble);
+}
+
+#[test]
 fn what_was_changed_since_a_failure_was_not_tried_yet() {
     let mut world = working();
     world.set_state(ended(AgentExit::Code { code: 3 }));
